@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What tests and examples of this project share, and no consumer ever sees: warnings as errors,
+# sanitizers, the floating-point mode, exceptions.
+
+option(PREFOPT_WERROR "Warnings are errors" ON)
+option(PREFOPT_SANITIZE "Address and undefined-behaviour sanitizers" OFF)
+option(PREFOPT_FAST_MATH "Compile the suite with -ffast-math, as trainers do" OFF)
+option(PREFOPT_NO_EXCEPTIONS "Compile only what runs without exceptions and RTTI" OFF)
+
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# Each header of the core must compile alone: `all_verify_interface_header_sets`, run by ctest.
+set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)
+set_target_properties(prefopt PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+
+add_library(prefopt_warnings INTERFACE)
+if(MSVC)
+    target_compile_options(prefopt_warnings INTERFACE /W4 $<$<BOOL:${PREFOPT_WERROR}>:/WX>)
+else()
+    target_compile_options(prefopt_warnings INTERFACE
+        -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion
+        $<$<BOOL:${PREFOPT_WERROR}>:-Werror>)
+endif()
+
+add_library(prefopt_build_mode INTERFACE)
+if(PREFOPT_SANITIZE)
+    target_compile_options(prefopt_build_mode INTERFACE
+        -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(prefopt_build_mode INTERFACE -fsanitize=address,undefined)
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+        target_compile_options(prefopt_build_mode INTERFACE
+            -fsanitize=float-cast-overflow,local-bounds)
+    endif()
+endif()
+if(PREFOPT_FAST_MATH)
+    target_compile_options(prefopt_build_mode INTERFACE -ffast-math)
+endif()
+if(PREFOPT_NO_EXCEPTIONS)
+    target_compile_options(prefopt_build_mode INTERFACE -fno-exceptions -fno-rtti)
+endif()

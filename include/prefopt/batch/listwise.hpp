@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop over rankings: (B, K) answers, best first or with a ranking that says so.
+//
+// A listwise formula is a value type with
+//     static constexpr auto kind = loss_kind::listwise;
+//     status check_parameters() const;
+//     T term(std::span<T> log_ratios, std::size_t placed) const;
+//         // in: K log-ratios in rank order; out: their gradient; returns the loss. Any real scalar T.
+//     T reward(T log_ratio) const;
+// PREFOPT_LISTWISE_CALLS gives it operator(), into and check.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <prefopt/batch/kind.hpp>
+#include <prefopt/batch/pairwise.hpp>
+#include <prefopt/batch/reduction.hpp>
+#include <prefopt/batch/summary.hpp>
+#include <prefopt/core/core.hpp>
+#include <prefopt/math/lane_sum.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// Options of a listwise call; all optional.
+struct listwise_options {
+    /// mean (the default) or sum.
+    prefopt::reduction reduction = prefopt::reduction::mean;
+    /// (B) one finite weight >= 0 per list. A weight of 0 leaves the list out, NaN or not.
+    input<1> weights{};
+    /// The version(s) of the reference that the reference log-probs were computed under.
+    prefopt::reference_versions reference_versions{};
+    /// Partial rankings: only the best `placed` answers have a place, the others are equally
+    /// "below". 0 means all. A list with fewer answers is placed in full.
+    std::int64_t placed = 0;
+    /// Ragged lists: (B) how many answers list b has, 1 to K. The columns after them are padding:
+    /// never read, zero in every output.
+    index_input<1> counts{};
+    /// Memory for `into` when K is above listwise_inline_answers: listwise_workspace(K) doubles.
+    std::span<double> workspace{};
+};
+
+/// What a listwise call writes to the caller's memory; each is optional.
+struct listwise_outputs {
+    output<1> losses{};   ///< (B)
+    output<2> grad{};     ///< (B, K), answer j of list b at (b, j) as in the policy
+    output<2> rewards{};  ///< (B, K)
+};
+
+/// What a listwise call returns, in the family and storage order of the first argument.
+template <class Vector, class Matrix>
+struct listwise_result {
+    double loss = 0;          ///< reduced over the batch
+    Vector losses;            ///< (B) one per list, before weights
+    Matrix grad;              ///< (B, K) d loss / d policy
+    Matrix rewards;           ///< (B, K) beta * (policy - reference)
+    batch_summary summary{};  ///< for preference_metrics::add
+};
+
+/// Lists up to this length need no workspace.
+inline constexpr std::ptrdiff_t listwise_inline_answers = 128;
+
+/// How many doubles of workspace `into` needs for lists of K answers; 0 up to the inline length.
+constexpr std::ptrdiff_t listwise_workspace(std::ptrdiff_t answers) noexcept {
+    return answers <= listwise_inline_answers ? 0 : 2 * answers;
+}
+
+namespace detail {
+
+struct listwise_inputs {
+    input<2> policy{};
+    input<2> reference{};
+    index_input<2> ranking{};
+};
+
+/// The workspace of one list: its log-ratios in rank order, and a row of output.
+struct list_scratch {
+    double* log_ratios;
+    double* row;
+    double stack[2 * listwise_inline_answers];
+
+    list_scratch(std::span<double> workspace, std::ptrdiff_t answers) noexcept
+        : log_ratios(answers <= listwise_inline_answers ? stack : workspace.data()),
+          row(log_ratios + answers) {}
+    list_scratch(const list_scratch&) = delete;
+    list_scratch& operator=(const list_scratch&) = delete;
+};
+
+/// Answers of list b.
+inline std::ptrdiff_t answers_of(const listwise_options& o, std::ptrdiff_t b,
+                                 std::ptrdiff_t k) noexcept {
+    return o.counts.has_value ? static_cast<std::ptrdiff_t>(o.counts(b)) : k;
+}
+
+/// The answer that was placed `rank`-th in list b.
+inline std::ptrdiff_t answer_at(const listwise_inputs& in, std::ptrdiff_t b,
+                                std::ptrdiff_t rank) noexcept {
+    return in.ranking.has_value ? static_cast<std::ptrdiff_t>(in.ranking(b, rank)) : rank;
+}
+
+/// Every row of the ranking must be a permutation of the list's answers; the index is that of the
+/// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer.
+inline status check_rankings(const listwise_inputs& in, const listwise_options& o,
+                             std::span<double> seen) noexcept {
+    if (!in.ranking.has_value) return {};
+    const std::ptrdiff_t k = in.policy.extents[1];
+    for (std::ptrdiff_t b = 0; b < in.policy.extents[0]; ++b) {
+        const std::ptrdiff_t n = answers_of(o, b, k);
+        for (std::ptrdiff_t j = 0; j < n; ++j) seen[static_cast<std::size_t>(j)] = 0;
+        for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
+            const std::int64_t answer = in.ranking(b, rank);
+            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] == 0) {
+                seen[static_cast<std::size_t>(answer)] = 1;
+                continue;
+            }
+            return {.code = errc::not_permutation, .argument = "ranking",
+                    .expected = answer < 0 || answer >= n
+                                    ? "is not the index of an answer of its list"
+                                    : "names an answer that an earlier place has already",
+                    .index = b * k + rank, .value = static_cast<double>(answer),
+                    .has_value = true};
+        }
+    }
+    return {};
+}
+
+inline status check_list_counts(const listwise_options& o, std::ptrdiff_t k) noexcept {
+    if (!o.counts.has_value) return {};
+    for (std::ptrdiff_t b = 0; b < o.counts.extents[0]; ++b)
+        if (const std::int64_t n = o.counts(b); n < 1 || n > k)
+            return {.code = n == 0 ? errc::empty_sequence : errc::bad_parameter,
+                    .argument = "counts",
+                    .expected = "must be at least 1 and at most the number of columns", .index = b,
+                    .value = static_cast<double>(n), .has_value = true};
+    return {};
+}
+
+template <class Formula>
+status check_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
+                      const listwise_outputs& out, std::span<double> workspace) {
+    if (status s = f.check_parameters(); !s.ok()) return s;
+    if (o.placed < 0)
+        return {.code = errc::bad_parameter, .argument = "placed",
+                .expected = "must be at least 0 (0 places every answer)",
+                .value = static_cast<double>(o.placed), .has_value = true};
+    const std::ptrdiff_t b = in.policy.extents[0];
+    const std::ptrdiff_t k = in.policy.extents[1];
+    const shape lists{1, {b}};
+    const shape all{2, {b, k}};
+    status s = check_operands({describe("policy", in.policy),
+                               describe("reference", in.reference, all, "policy"),
+                               describe("ranking", in.ranking, all, "policy"),
+                               describe("weights", o.weights, lists),
+                               describe("counts", o.counts, lists),
+                               describe("losses", out.losses, lists),
+                               describe("grad", out.grad, all, "policy"),
+                               describe("rewards", out.rewards, all, "policy")});
+    if (!s.ok()) return s;
+    s = first_of({check_weights(o.weights), check_list_counts(o, k)});
+    if (!s.ok()) return s;
+    if (static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
+        return {.code = errc::workspace_too_small, .argument = "workspace",
+                .expected = "must hold listwise_workspace(K) doubles:",
+                .found = {1, {static_cast<std::ptrdiff_t>(workspace.size())}},
+                .wanted = {1, {listwise_workspace(k)}}};
+    list_scratch scratch(workspace, k);
+    s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
+    if (!s.ok()) return s;
+    if (b > 0 && k == 0)
+        return {.code = errc::empty_sequence, .argument = "policy",
+                .expected = "must have at least one answer per list", .found = all};
+    return first_of({check_not_empty(b, o.reduction, "policy"),
+                     o.reference_versions.check(b, current_version(f))});
+}
+
+template <class Formula>
+batch_result run_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
+                          const listwise_outputs& out, std::span<double> workspace) noexcept {
+    const std::ptrdiff_t lists = in.policy.extents[0];
+    const std::ptrdiff_t k = in.policy.extents[1];
+    const double scale = reduction_scale(o.reduction, lists);
+    list_scratch scratch(workspace, k);
+    batch_result result;
+    batch_summary& sum = result.summary;
+    lane_sum<> losses;
+    for (std::ptrdiff_t b = 0; b < lists; ++b) {
+        const std::ptrdiff_t n = answers_of(o, b, k);
+        double weight = 1;
+        if (o.weights.has_value) load_block(o.weights, b, 1, &weight);
+        const bool kept = weight != 0;  // left out by selection, never by multiplying
+
+        // Read the whole row before any of it is written: outputs may be the inputs.
+        load_block(in.policy, 0, n, scratch.row, b);
+        load_block(in.reference, 0, n, scratch.log_ratios, b);
+        for (std::ptrdiff_t j = 0; j < n; ++j) scratch.row[j] -= scratch.log_ratios[j];
+        for (std::ptrdiff_t rank = 0; rank < n; ++rank)
+            scratch.log_ratios[rank] = scratch.row[answer_at(in, b, rank)];
+        double others = 0;
+        double best_other = 0;
+        bool unordered = false;
+        for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
+            const double log_ratio = scratch.log_ratios[rank];
+            const double reward = f.reward(log_ratio);
+            scratch.row[answer_at(in, b, rank)] = reward;
+            if (kept) sum.add_answer(rank == 0, log_ratio, reward);
+            if (rank == 0) continue;
+            others += reward;
+            unordered = unordered || is_nan(reward);
+            if (rank == 1 || reward > best_other) best_other = reward;
+        }
+        const double best = f.reward(scratch.log_ratios[0]);
+        for (std::ptrdiff_t j = n; j < k; ++j) scratch.row[j] = 0;
+        store_block(out.rewards, 0, k, scratch.row, b);
+
+        const std::ptrdiff_t placed = o.placed == 0 || o.placed > n ? n : o.placed;
+        const double value = f.term(std::span<double>(scratch.log_ratios, static_cast<std::size_t>(n)),
+                                    static_cast<std::size_t>(placed));
+        for (std::ptrdiff_t rank = 0; rank < n; ++rank)
+            scratch.row[answer_at(in, b, rank)] =
+                kept ? weight * scale * scratch.log_ratios[rank] : 0.0;
+        store_block(out.grad, 0, k, scratch.row, b);
+        store_block(out.losses, b, 1, &value);
+
+        ++sum.examples;
+        if (!kept) {
+            ++sum.unweighted;
+            continue;
+        }
+        losses.add(b, weight * value);
+        if (!is_finite(value)) ++sum.nonfinite;
+        if (n < 2) continue;
+        // The best against the mean of the others; a win is against all of them.
+        ++sum.comparisons;
+        sum.margin += best - others / static_cast<double>(n - 1);
+        if (unordered || is_nan(best)) continue;
+        if (best > best_other) ++sum.wins;
+        if (best == best_other) ++sum.ties;
+    }
+    sum.loss = losses.total();
+    result.loss = sum.loss * scale;
+    return result;
+}
+
+/// The caller's workspace, or one of ours where the call is one that may allocate.
+struct listwise_memory {
+    std::vector<double> own{};
+    std::span<double> workspace;
+
+    listwise_memory(const listwise_options& o, const listwise_inputs& in) : workspace(o.workspace) {
+        const std::ptrdiff_t k = in.policy.extents[1];
+        const std::size_t need = k < 0 ? 0 : static_cast<std::size_t>(listwise_workspace(k));
+        if (workspace.size() >= need) return;
+        own.resize(need);
+        workspace = own;
+    }
+};
+
+template <class Formula, class... Tensors>
+auto listwise_call(const Formula& f, const listwise_options& o, const Tensors&... tensors) {
+    return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
+        const listwise_inputs in{like, others...};
+        const listwise_memory memory(o, in);
+        require(check_listwise(f, in, o, {}, memory.workspace));
+        using scalar = result_scalar_t<element_t<Like>>;
+        const auto vector = [&] {
+            return make_like<scalar>(like, std::array<std::ptrdiff_t, 1>{in.policy.extents[0]});
+        };
+        const auto matrix = [&] { return make_like<scalar>(like, in.policy.extents); };
+        listwise_result<decltype(vector()), decltype(matrix())> r{
+            .loss = 0, .losses = vector(), .grad = matrix(), .rewards = matrix()};
+        const batch_result b =
+            run_listwise(f, in, o, {r.losses, r.grad, r.rewards}, memory.workspace);
+        r.loss = b.loss;
+        r.summary = b.summary;
+        return r;
+    }(hold(tensors)...);
+}
+
+template <class Formula, class... Tensors>
+batch_result listwise_into(const Formula& f, const listwise_options& o, const listwise_outputs& out,
+                           const Tensors&... tensors) {
+    const listwise_inputs in{tensors...};
+    require(check_listwise(f, in, o, out, o.workspace));
+    return run_listwise(f, in, o, out, o.workspace);
+}
+
+template <class Formula, class... Tensors>
+status listwise_check(const Formula& f, const listwise_options& o, const listwise_outputs& out,
+                      const Tensors&... tensors) {
+    return [&](const auto&... held) {
+        const listwise_inputs in{held...};
+        const bool writes = out.losses.has_value || out.grad.has_value || out.rewards.has_value;
+        if (writes) return check_listwise(f, in, o, out, o.workspace);
+        return check_listwise(f, in, o, out, listwise_memory(o, in).workspace);
+    }(hold(tensors)...);
+}
+
+}  // namespace detail
+
+/// The calls of a listwise loss: `loss(policy, reference, options)` for answers stored best first,
+/// `loss(policy, reference, ranking, options)` for any storage; `into` with outputs before the
+/// options, which never allocates; `check`. ranking(b, k) is the index of the answer placed k-th.
+#define PREFOPT_LISTWISE_CALLS(Self)                                                               \
+    template <class P, class R>                                                                    \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    auto operator()(const P& policy, const R& reference,                                           \
+                    const ::prefopt::listwise_options& options = {}) const {                       \
+        return ::prefopt::detail::listwise_call(*this, options, policy, reference);                \
+    }                                                                                              \
+    template <class P, class R, ::prefopt::tensor_like I>                                          \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    auto operator()(const P& policy, const R& reference, const I& ranking,                         \
+                    const ::prefopt::listwise_options& options = {}) const {                       \
+        return ::prefopt::detail::listwise_call(*this, options, policy, reference, ranking);       \
+    }                                                                                              \
+    template <class P, class R>                                                                    \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    ::prefopt::batch_result into(const P& policy, const R& reference,                              \
+                                 const ::prefopt::listwise_outputs& outputs,                       \
+                                 const ::prefopt::listwise_options& options = {}) const {          \
+        return ::prefopt::detail::listwise_into(*this, options, outputs, policy, reference);       \
+    }                                                                                              \
+    template <class P, class R, ::prefopt::tensor_like I>                                          \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    ::prefopt::batch_result into(const P& policy, const R& reference, const I& ranking,            \
+                                 const ::prefopt::listwise_outputs& outputs,                       \
+                                 const ::prefopt::listwise_options& options = {}) const {          \
+        return ::prefopt::detail::listwise_into(*this, options, outputs, policy, reference,        \
+                                                ranking);                                          \
+    }                                                                                              \
+    template <class P, class R>                                                                    \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    ::prefopt::status check(const P& policy, const R& reference,                                   \
+                            const ::prefopt::listwise_options& options = {},                       \
+                            const ::prefopt::listwise_outputs& outputs = {}) const {               \
+        return ::prefopt::detail::listwise_check(*this, options, outputs, policy, reference);      \
+    }                                                                                              \
+    template <class P, class R, ::prefopt::tensor_like I>                                          \
+        requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
+    ::prefopt::status check(const P& policy, const R& reference, const I& ranking,                 \
+                            const ::prefopt::listwise_options& options = {},                       \
+                            const ::prefopt::listwise_outputs& outputs = {}) const {               \
+        return ::prefopt::detail::listwise_check(*this, options, outputs, policy, reference,       \
+                                                 ranking);                                         \
+    }
+
+}  // namespace prefopt::inline PREFOPT_ABI

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop over pairs. Every loss that compares a chosen answer with a rejected one goes through
+// it: checks, log-ratios, lengths, weights, reduction, metrics and stores live here, once; the
+// mathematics is the formula's `term`, asked for one pair at a time.
+//
+// A pairwise formula is a value type with
+//     static constexpr auto kind = loss_kind::pairwise;
+//     status check_parameters() const;
+//     pair_term<T> term(T chosen_log_ratio, T rejected_log_ratio) const;   // any real scalar T
+//     T reward(T log_ratio) const;
+// and optionally `static constexpr bool length_averaged = true`: its term then sees log-ratios
+// divided by the number of scored tokens. PREFOPT_PAIRWISE_CALLS gives it operator(), into, check.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <prefopt/batch/kind.hpp>
+#include <prefopt/batch/reduction.hpp>
+#include <prefopt/batch/summary.hpp>
+#include <prefopt/core/core.hpp>
+#include <prefopt/math/lane_sum.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// One pair's loss and its derivatives with respect to the two log-ratios.
+template <class T>
+struct pair_term {
+    T value;
+    T d_chosen;
+    T d_rejected;
+};
+
+/// Options of a pairwise call; all optional.
+struct pairwise_options {
+    /// mean (the default) or sum.
+    prefopt::reduction reduction = prefopt::reduction::mean;
+    /// (B) one finite weight >= 0 per pair. A weight of 0 leaves the pair out, NaN or not.
+    input<1> weights{};
+    /// The version(s) of the reference that the reference log-probs were computed under.
+    prefopt::reference_versions reference_versions{};
+    /// (B) scored tokens of the chosen answers; required by length-averaged losses, refused by others.
+    index_input<1> chosen_counts{};
+    /// (B) scored tokens of the rejected answers.
+    index_input<1> rejected_counts{};
+};
+
+/// What a pairwise call writes to the caller's memory; each is (B) and optional.
+struct pairwise_outputs {
+    output<1> losses{};
+    output<1> grad_chosen{};
+    output<1> grad_rejected{};
+    output<1> chosen_rewards{};
+    output<1> rejected_rewards{};
+};
+
+/// The reduced loss and what metrics are made of.
+struct batch_result {
+    double loss = 0;
+    batch_summary summary{};
+};
+
+/// What a pairwise call returns. `Vector` is of the family of the first argument.
+template <class Vector>
+struct pairwise_result {
+    double loss = 0;          ///< reduced over the batch
+    Vector losses;            ///< (B) one per pair, before weights
+    Vector grad_chosen;       ///< (B) d loss / d policy_chosen
+    Vector grad_rejected;     ///< (B) d loss / d policy_rejected
+    Vector chosen_rewards;    ///< (B) beta * (policy_chosen - reference_chosen)
+    Vector rejected_rewards;  ///< (B)
+    batch_summary summary{};  ///< for preference_metrics::add
+};
+
+namespace detail {
+
+/// The four log-probs of a pairwise call. The reference is absent for losses without one.
+struct pairwise_inputs {
+    input<1> policy_chosen{};
+    input<1> policy_rejected{};
+    input<1> reference_chosen{};
+    input<1> reference_rejected{};
+};
+
+template <class Formula>
+constexpr bool is_length_averaged() noexcept {
+    if constexpr (requires { Formula::length_averaged; })
+        return Formula::length_averaged;
+    else
+        return false;
+}
+
+template <class Formula>
+status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
+                      const pairwise_outputs& out) {
+    constexpr bool averaged = is_length_averaged<Formula>();
+    if (status s = f.check_parameters(); !s.ok()) return s;
+    if constexpr (averaged) {
+        constexpr const char* why = "is required: this loss is of length-averaged log-probs";
+        if (status s = first_of({check_given("chosen_counts", o.chosen_counts, why),
+                                 check_given("rejected_counts", o.rejected_counts, why)});
+            !s.ok())
+            return s;
+    } else if (o.chosen_counts.has_value || o.rejected_counts.has_value) {
+        return {.code = errc::bad_parameter,
+                .argument = o.chosen_counts.has_value ? "chosen_counts" : "rejected_counts",
+                .expected = "is not used by a loss of summed log-probs"};
+    }
+    const char* first = Formula::has_reference ? "policy_chosen" : "chosen_scores";
+    const char* second = Formula::has_reference ? "policy_rejected" : "rejected_scores";
+    const std::ptrdiff_t n = in.policy_chosen.extents[0];
+    const shape b{1, {n}};
+    const status s =
+        check_operands({describe(first, in.policy_chosen),
+                        describe(second, in.policy_rejected, b, first),
+                        describe("reference_chosen", in.reference_chosen, b, first),
+                        describe("reference_rejected", in.reference_rejected, b, first),
+                        describe("weights", o.weights, b, first),
+                        describe("chosen_counts", o.chosen_counts, b, first),
+                        describe("rejected_counts", o.rejected_counts, b, first),
+                        describe("losses", out.losses, b, first),
+                        describe("grad_chosen", out.grad_chosen, b, first),
+                        describe("grad_rejected", out.grad_rejected, b, first),
+                        describe("chosen_rewards", out.chosen_rewards, b, first),
+                        describe("rejected_rewards", out.rejected_rewards, b, first)});
+    if (!s.ok()) return s;
+    return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, first),
+                     check_counts("chosen_counts", o.chosen_counts),
+                     check_counts("rejected_counts", o.rejected_counts),
+                     o.reference_versions.check(n, current_version(f))});
+}
+
+/// Blocks of 64 pairs: widen, ask for the terms, reduce, round once on store.
+template <class Formula>
+batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
+                          const pairwise_outputs& out) noexcept {
+    constexpr bool averaged = is_length_averaged<Formula>();
+    const std::ptrdiff_t n = in.policy_chosen.extents[0];
+    const double scale = reduction_scale(o.reduction, n);
+    batch_result result;
+    lane_sum<> losses;
+    for (std::ptrdiff_t first = 0; first < n; first += block_size) {
+        const std::ptrdiff_t m = n - first < block_size ? n - first : block_size;
+        double c[block_size], r[block_size], c0[block_size]{}, r0[block_size]{}, w[block_size];
+        double value[block_size], gc[block_size], gr[block_size], rc[block_size], rr[block_size];
+        load_block(in.policy_chosen, first, m, c);
+        load_block(in.policy_rejected, first, m, r);
+        if constexpr (Formula::has_reference) {
+            load_block(in.reference_chosen, first, m, c0);
+            load_block(in.reference_rejected, first, m, r0);
+        }
+        load_weights(o.weights, first, m, w);
+        for (std::ptrdiff_t i = 0; i < m; ++i) {
+            double chosen = c[i] - c0[i];
+            double rejected = r[i] - r0[i];
+            double per_chosen = 1;
+            double per_rejected = 1;
+            if constexpr (averaged) {
+                per_chosen = 1.0 / static_cast<double>(o.chosen_counts(first + i));
+                per_rejected = 1.0 / static_cast<double>(o.rejected_counts(first + i));
+                chosen *= per_chosen;
+                rejected *= per_rejected;
+            }
+            const pair_term<double> t = f.term(chosen, rejected);
+            const double k = w[i] * scale;
+            const bool kept = w[i] != 0;  // left out by selection, never by multiplying
+            value[i] = t.value;
+            gc[i] = kept ? k * (t.d_chosen * per_chosen) : 0.0;
+            gr[i] = kept ? k * (t.d_rejected * per_rejected) : 0.0;
+            rc[i] = f.reward(chosen);
+            rr[i] = f.reward(rejected);
+            ++result.summary.examples;
+            if (!kept) {
+                ++result.summary.unweighted;
+                continue;
+            }
+            losses.add(i, w[i] * t.value);
+            if (!is_finite(t.value)) ++result.summary.nonfinite;
+            result.summary.add_answer(true, chosen, rc[i]);
+            result.summary.add_answer(false, rejected, rr[i]);
+            result.summary.add_comparison(rc[i], rr[i]);
+        }
+        store_block(out.losses, first, m, value);
+        store_block(out.grad_chosen, first, m, gc);
+        store_block(out.grad_rejected, first, m, gr);
+        store_block(out.chosen_rewards, first, m, rc);
+        store_block(out.rejected_rewards, first, m, rr);
+    }
+    result.summary.loss = losses.total();
+    result.loss = result.summary.loss * scale;
+    return result;
+}
+
+template <class Vector>
+pairwise_outputs outputs_of(pairwise_result<Vector>& r) {
+    return {r.losses, r.grad_chosen, r.grad_rejected, r.chosen_rewards, r.rejected_rewards};
+}
+
+/// Allocates the result in the family of the first tensor and fills it. Expressions among the
+/// tensors are evaluated once and live to the end of the call.
+template <class Formula, class... Tensors>
+auto pairwise_call(const Formula& f, const pairwise_options& o, const Tensors&... tensors) {
+    return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
+        const pairwise_inputs in{like, others...};
+        require(check_pairwise(f, in, o, {}));
+        using scalar = result_scalar_t<element_t<Like>>;
+        const auto make = [&] { return make_like<scalar>(like, in.policy_chosen.extents); };
+        pairwise_result<decltype(make())> r{.loss = 0, .losses = make(), .grad_chosen = make(),
+                                            .grad_rejected = make(), .chosen_rewards = make(),
+                                            .rejected_rewards = make()};
+        const batch_result b = run_pairwise(f, in, o, outputs_of(r));
+        r.loss = b.loss;
+        r.summary = b.summary;
+        return r;
+    }(hold(tensors)...);
+}
+
+template <class Formula, class... Tensors>
+batch_result pairwise_into(const Formula& f, const pairwise_options& o, const pairwise_outputs& out,
+                           const Tensors&... tensors) {
+    const pairwise_inputs in{tensors...};
+    require(check_pairwise(f, in, o, out));
+    return run_pairwise(f, in, o, out);
+}
+
+template <class Formula, class... Tensors>
+status pairwise_check(const Formula& f, const pairwise_options& o, const pairwise_outputs& out,
+                      const Tensors&... tensors) {
+    return [&](const auto&... held) {
+        return check_pairwise(f, pairwise_inputs{held...}, o, out);
+    }(hold(tensors)...);
+}
+
+}  // namespace detail
+
+/// The calls of a pairwise loss: `loss(pc, pr, rc, rr, options)` allocates and returns a
+/// pairwise_result; `loss.into(pc, pr, rc, rr, outputs, options)` writes to the caller's memory and
+/// never allocates; `loss.check(...)` returns what either would refuse. A macro, because a base
+/// class would make GCC's -Wextra warn at every `dpo{.beta = 0.1}` in a user's code.
+#define PREFOPT_PAIRWISE_CALLS(Self)                                                               \
+    template <class Pc, class Pr, class Rc, class Rr>                                              \
+        requires(Self::kind == ::prefopt::loss_kind::pairwise && Self::has_reference)              \
+    auto operator()(const Pc& policy_chosen, const Pr& policy_rejected,                            \
+                    const Rc& reference_chosen, const Rr& reference_rejected,                      \
+                    const ::prefopt::pairwise_options& options = {}) const {                       \
+        return ::prefopt::detail::pairwise_call(*this, options, policy_chosen, policy_rejected,    \
+                                                reference_chosen, reference_rejected);             \
+    }                                                                                              \
+    template <class Pc, class Pr, class Rc, class Rr>                                              \
+        requires(Self::kind == ::prefopt::loss_kind::pairwise && Self::has_reference)              \
+    ::prefopt::batch_result into(const Pc& policy_chosen, const Pr& policy_rejected,               \
+                                 const Rc& reference_chosen, const Rr& reference_rejected,         \
+                                 const ::prefopt::pairwise_outputs& outputs,                       \
+                                 const ::prefopt::pairwise_options& options = {}) const {          \
+        return ::prefopt::detail::pairwise_into(*this, options, outputs, policy_chosen,            \
+                                                policy_rejected, reference_chosen,                 \
+                                                reference_rejected);                               \
+    }                                                                                              \
+    template <class Pc, class Pr, class Rc, class Rr>                                              \
+        requires(Self::kind == ::prefopt::loss_kind::pairwise && Self::has_reference)              \
+    ::prefopt::status check(const Pc& policy_chosen, const Pr& policy_rejected,                    \
+                            const Rc& reference_chosen, const Rr& reference_rejected,              \
+                            const ::prefopt::pairwise_options& options = {},                       \
+                            const ::prefopt::pairwise_outputs& outputs = {}) const {               \
+        return ::prefopt::detail::pairwise_check(*this, options, outputs, policy_chosen,           \
+                                                 policy_rejected, reference_chosen,                \
+                                                 reference_rejected);                              \
+    }
+
+}  // namespace prefopt::inline PREFOPT_ABI

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What every batch algorithm shares: how per-example losses become one number, per-example
+// weights, and the version of the reference that the given log-probs came from.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ranges>
+#include <span>
+
+#include <prefopt/core/core.hpp>
+#include <prefopt/math/lane_sum.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// How the losses of a batch become `result.loss`.
+enum class reduction : std::uint8_t {
+    mean,  ///< sum of weight * loss over the number of examples; an empty batch is an error
+    sum,   ///< sum of weight * loss; 0 for an empty batch
+};
+
+/// The versions of the reference under which log-probs were computed: one number, or one per
+/// example (for a cache that was filled bit by bit). All must agree with each other and, for a
+/// trust_region, with its current version; otherwise the call is refused with stale_reference.
+class reference_versions {
+public:
+    constexpr reference_versions() = default;
+    constexpr reference_versions(std::uint64_t version) noexcept  // NOLINT: implicit by design
+        : one_(version), one_given_(true) {}
+    template <std::ranges::contiguous_range R>
+        requires std::same_as<std::ranges::range_value_t<R>, std::uint64_t>
+    constexpr reference_versions(const R& versions)  // NOLINT: implicit by design
+        : many_(std::ranges::data(versions), std::ranges::size(versions)), many_given_(true) {}
+
+    /// Against the current version if there is one (a trust region), else against each other.
+    [[nodiscard]] status check(std::ptrdiff_t examples, const std::uint64_t* current) const {
+        constexpr const char* name = "reference_versions";
+        const auto stale = [&](std::int64_t index, std::uint64_t got) {
+            return status{.code = errc::stale_reference, .argument = name,
+                          .expected = current != nullptr
+                                          ? "must be the reference's current version: the reference "
+                                            "has moved since these log-probs were computed"
+                                          : "must all be one version",
+                          .index = index, .value = static_cast<double>(got), .has_value = true};
+        };
+        if (one_given_ && current != nullptr && one_ != *current) return stale(-1, one_);
+        if (!many_given_) return {};
+        if (static_cast<std::ptrdiff_t>(many_.size()) != examples)
+            return {.code = errc::shape_mismatch, .argument = name,
+                    .expected = "must have one entry per example",
+                    .found = {1, {static_cast<std::ptrdiff_t>(many_.size())}},
+                    .wanted = {1, {examples}}};
+        for (std::size_t i = 0; i < many_.size(); ++i)
+            if (many_[i] != (current != nullptr ? *current : many_[0]))
+                return stale(static_cast<std::int64_t>(i), many_[i]);
+        return {};
+    }
+
+private:
+    std::span<const std::uint64_t> many_{};
+    std::uint64_t one_ = 0;
+    bool one_given_ = false;
+    bool many_given_ = false;
+};
+
+namespace detail {
+
+inline constexpr std::ptrdiff_t block_size = lane_count;
+
+/// The current version of a formula's reference, or null for one whose reference stays put.
+template <class Formula>
+const std::uint64_t* current_version(const Formula& f) noexcept {
+    if constexpr (requires { f.state.version; })
+        return &f.state.version;
+    else
+        return nullptr;
+}
+
+/// Weights must be finite and not negative.
+inline status check_weights(const input<1>& weights) noexcept {
+    if (!weights.has_value) return {};
+    for (std::ptrdiff_t i = 0; i < weights.extents[0]; ++i) {
+        double w = 0;
+        load_block(weights, i, 1, &w);
+        if (!is_finite(w) || w < 0)
+            return {.code = errc::bad_parameter, .argument = "weights",
+                    .expected = "must be finite and at least 0", .index = i, .value = w,
+                    .has_value = true};
+    }
+    return {};
+}
+
+inline status check_not_empty(std::ptrdiff_t examples, reduction how, const char* name) noexcept {
+    if (examples > 0 || how == reduction::sum) return {};
+    return {.code = errc::empty_batch, .argument = name,
+            .expected = "is empty: the mean over no examples is not defined (reduction::sum is)"};
+}
+
+/// A count of scored tokens per example must be given and positive where averages are taken.
+inline status check_counts(const char* name, const index_input<1>& counts) noexcept {
+    for (std::ptrdiff_t i = 0; i < counts.extents[0]; ++i)
+        if (const std::int64_t n = counts(i); n < 1)
+            return {.code = errc::empty_sequence, .argument = name,
+                    .expected = "must be at least 1: the average over no tokens is not defined",
+                    .index = i, .value = static_cast<double>(n), .has_value = true};
+    return {};
+}
+
+/// Weights of one block, 1 where none were given.
+inline void load_weights(const input<1>& weights, std::ptrdiff_t first, std::ptrdiff_t n,
+                         double* to) noexcept {
+    if (weights.has_value)
+        load_block(weights, first, n, to);
+    else
+        for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = 1;
+}
+
+/// What one example's loss and gradient are multiplied by in the reduced loss, over its weight.
+inline double reduction_scale(reduction how, std::ptrdiff_t examples) noexcept {
+    return how == reduction::mean ? 1.0 / static_cast<double>(examples) : 1.0;
+}
+
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The checks that stand at the door of every public call. They look at operands without reading
+// their elements, in the fixed order of faults (see error.hpp): null pointers of all operands
+// first, then all shapes, and so on, so that the code reported does not depend on who comes first.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <span>
+
+#include <prefopt/core/classify.hpp>
+#include <prefopt/core/config.hpp>
+#include <prefopt/core/error.hpp>
+#include <prefopt/core/operand.hpp>
+
+namespace prefopt::inline PREFOPT_ABI::detail {
+
+/// One operand as the checks see it: a name, a block of memory and the shape it should have.
+struct operand {
+    const char* name = "";
+    const void* data = nullptr;
+    std::ptrdiff_t element_size = 0;
+    std::ptrdiff_t alignment = 1;
+    shape extents{};
+    std::array<std::ptrdiff_t, 4> strides{};
+    bool present = false;
+    bool is_output = false;
+    bool is_real = false;
+    scalar_kind kind = scalar_kind::f64;
+    shape wanted{};          ///< rank 0: any shape
+    const char* like = "";   ///< the argument whose shape it must have
+
+    [[nodiscard]] bool empty() const noexcept {
+        for (std::size_t i = 0; i < extents.rank; ++i)
+            if (extents.extents[i] == 0) return true;
+        return false;
+    }
+};
+
+template <std::size_t R>
+shape shape_of(const std::array<std::ptrdiff_t, R>& extents) noexcept {
+    shape s;
+    s.rank = R;
+    for (std::size_t i = 0; i < R; ++i) s.extents[i] = extents[i];
+    return s;
+}
+
+/// Describes an input, output or index_input to the checks.
+template <template <std::size_t> class Operand, std::size_t R>
+operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const char* like = "") {
+    operand o;
+    o.name = name;
+    o.data = t.data;
+    o.element_size = size_of(t.kind);
+    o.alignment = t.alignment;
+    o.extents = shape_of(t.extents);
+    for (std::size_t i = 0; i < R; ++i) o.strides[i] = t.strides[i];
+    o.present = t.has_value;
+    o.is_output = std::is_same_v<Operand<R>, output<R>>;
+    if constexpr (!std::is_same_v<Operand<R>, index_input<R>>) {
+        o.is_real = true;
+        o.kind = t.kind;
+    }
+    o.wanted = wanted;
+    o.like = like;
+    return o;
+}
+
+/// First and one-past-last byte that an operand can touch.
+struct byte_range {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+};
+
+inline byte_range bytes_of(const operand& o) noexcept {
+    const auto base = reinterpret_cast<std::uintptr_t>(o.data);
+    byte_range r{base, base + static_cast<std::uintptr_t>(o.element_size)};
+    for (std::size_t i = 0; i < o.extents.rank; ++i) {
+        const std::ptrdiff_t reach = (o.extents.extents[i] - 1) * o.strides[i] * o.element_size;
+        (reach < 0 ? r.begin : r.end) += static_cast<std::uintptr_t>(reach);
+    }
+    return r;
+}
+
+/// Same memory, same layout, same type: element i of one is element i of the other.
+inline bool same_elements(const operand& a, const operand& b) noexcept {
+    if (!a.is_real || !b.is_real || a.data != b.data || a.kind != b.kind) return false;
+    if (!(a.extents == b.extents)) return false;
+    for (std::size_t i = 0; i < a.extents.rank; ++i)
+        if (a.extents.extents[i] > 1 && a.strides[i] != b.strides[i]) return false;
+    return true;
+}
+
+/// Whether two operands share a byte. Exact for disjoint ranges and for slices that interleave
+/// with one common outer stride (two columns, two blocks of one matrix); otherwise it errs on the
+/// side of "yes".
+inline bool overlap(const operand& a, const operand& b) noexcept {
+    if (!a.present || !b.present || a.empty() || b.empty()) return false;
+    const byte_range ra = bytes_of(a);
+    const byte_range rb = bytes_of(b);
+    if (ra.end <= rb.begin || rb.end <= ra.begin) return false;
+
+    const auto outer = [](const operand& o) {  // the axis of the largest stride
+        std::size_t axis = o.extents.rank;
+        for (std::size_t i = 0; i < o.extents.rank; ++i) {
+            if (o.extents.extents[i] < 2) continue;
+            const auto magnitude = [&](std::size_t k) {
+                return o.strides[k] < 0 ? -o.strides[k] : o.strides[k];
+            };
+            if (axis == o.extents.rank || magnitude(i) > magnitude(axis)) axis = i;
+        }
+        return axis;
+    };
+    const auto inner_range = [](operand o, std::size_t axis) {
+        o.extents.extents[axis] = 1;
+        return bytes_of(o);
+    };
+    const std::size_t ia = outer(a);
+    const std::size_t ib = outer(b);
+    if (ia == a.extents.rank || ib == b.extents.rank) return true;
+    const std::ptrdiff_t step = a.strides[ia] * a.element_size;
+    if (step != b.strides[ib] * b.element_size || step == 0) return true;
+    const auto period = static_cast<std::uintptr_t>(step < 0 ? -step : step);
+    const byte_range pa = inner_range(a, ia);
+    const byte_range pb = inner_range(b, ib);
+    const std::uintptr_t wa = pa.end - pa.begin;
+    const std::uintptr_t wb = pb.end - pb.begin;
+    if (wa > period || wb > period) return true;
+    const std::uintptr_t gap =
+        pb.begin >= pa.begin ? (pb.begin - pa.begin) % period
+                             : (period - (pa.begin - pb.begin) % period) % period;
+    return gap < wa || period - gap < wb;
+}
+
+inline status check_null(const operand& o) noexcept {
+    if (o.data != nullptr || o.empty()) return {};
+    return {.code = errc::null_pointer, .argument = o.name,
+            .expected = "is a null pointer although its extents are not zero",
+            .found = o.extents};
+}
+
+inline status check_shape(const operand& o) noexcept {
+    for (std::size_t i = 0; i < o.extents.rank; ++i)
+        if (o.extents.extents[i] < 0)
+            return {.code = errc::shape_mismatch, .argument = o.name,
+                    .expected = "must not have a negative extent", .found = o.extents};
+    if (o.wanted.rank == 0 || o.extents == o.wanted) return {};
+    return {.code = errc::shape_mismatch, .argument = o.name,
+            .expected = *o.like != '\0' ? "must have the same shape as" : "must have shape",
+            .other = o.like, .found = o.extents, .wanted = o.wanted};
+}
+
+inline status check_size(const operand& o) noexcept {
+    constexpr std::ptrdiff_t top = std::numeric_limits<std::ptrdiff_t>::max();
+    const status overflow{.code = errc::size_overflow, .argument = o.name,
+                          .expected = "spans more bytes than a pointer can address",
+                          .found = o.extents};
+    if (o.empty()) return {};
+    std::ptrdiff_t count = o.element_size > 0 ? o.element_size : 1;
+    std::ptrdiff_t reach = count;
+    const std::ptrdiff_t unit = count;
+    for (std::size_t i = 0; i < o.extents.rank; ++i) {
+        const std::ptrdiff_t e = o.extents.extents[i];
+        if (count > top / e) return overflow;
+        count *= e;
+        if (e == 1 || o.strides[i] == 0) continue;
+        if (o.strides[i] == std::numeric_limits<std::ptrdiff_t>::min()) return overflow;
+        const std::ptrdiff_t step = o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
+        if (step > (top - reach) / unit / (e - 1)) return overflow;
+        reach += step * (e - 1) * unit;
+    }
+    return {};
+}
+
+inline status check_stride(const operand& o) noexcept {
+    if (!o.is_output || o.empty()) return {};
+    // An output must not overlap itself: with the axes sorted by stride, each must step over all
+    // that the smaller ones span.
+    std::array<std::size_t, 4> order{0, 1, 2, 3};
+    const auto magnitude = [&](std::size_t i) {
+        return o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
+    };
+    for (std::size_t i = 1; i < o.extents.rank; ++i)
+        for (std::size_t j = i; j > 0 && magnitude(order[j]) < magnitude(order[j - 1]); --j)
+            std::swap(order[j], order[j - 1]);
+    std::ptrdiff_t span = 1;
+    for (std::size_t k = 0; k < o.extents.rank; ++k) {
+        const std::size_t i = order[k];
+        if (o.extents.extents[i] < 2) continue;
+        if (magnitude(i) < span)
+            return {.code = errc::bad_stride, .argument = o.name,
+                    .expected = "is an output whose strides make its elements overlap",
+                    .found = o.extents};
+        span += magnitude(i) * (o.extents.extents[i] - 1);
+    }
+    return {};
+}
+
+inline status check_alignment(const operand& o) noexcept {
+    if (o.empty() || reinterpret_cast<std::uintptr_t>(o.data) %
+                             static_cast<std::uintptr_t>(o.alignment) == 0)
+        return {};
+    return {.code = errc::misaligned, .argument = o.name,
+            .expected = "is not aligned to its own element type"};
+}
+
+/// An output may coincide element for element with a real input (every kernel reads a block before
+/// it writes it); it may share nothing else with anybody.
+inline status check_aliasing(std::span<const operand> all) noexcept {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].is_output) continue;
+        for (std::size_t j = 0; j < all.size(); ++j) {
+            if (i == j || (all[j].is_output && j < i) || !overlap(all[i], all[j])) continue;
+            if (!all[j].is_output && same_elements(all[i], all[j])) continue;
+            return {.code = errc::aliasing, .argument = all[i].name,
+                    .expected = "shares memory with", .other = all[j].name};
+        }
+    }
+    return {};
+}
+
+/// All of the above over all operands that are present, category by category.
+inline status check_operands(std::initializer_list<operand> operands) noexcept {
+    const std::span<const operand> all(operands.begin(), operands.size());
+    for (const auto check : {check_null, check_shape, check_size, check_stride, check_alignment})
+        for (const operand& o : all)
+            if (o.present)
+                if (const status s = check(o); !s.ok()) return s;
+    return check_aliasing(all);
+}
+
+/// A required operand that was not given.
+template <class Operand>
+status check_given(const char* name, const Operand& t, const char* why) noexcept {
+    if (t.has_value) return {};
+    return {.code = errc::bad_parameter, .argument = name, .expected = why};
+}
+
+inline status check_positive(const char* name, double value) noexcept {
+    if (is_finite(value) && value > 0) return {};
+    return {.code = errc::bad_parameter, .argument = name,
+            .expected = "must be finite and greater than 0", .value = value, .has_value = true};
+}
+
+inline status check_not_negative(const char* name, double value) noexcept {
+    if (is_finite(value) && value >= 0) return {};
+    return {.code = errc::bad_parameter, .argument = name,
+            .expected = "must be finite and at least 0", .value = value, .has_value = true};
+}
+
+/// low <= value < high, or <= high where `closed`.
+inline status check_range(const char* name, double value, double low, double high, bool closed,
+                          const char* expected) noexcept {
+    if (is_finite(value) && value >= low && (value < high || (closed && value <= high))) return {};
+    return {.code = errc::bad_parameter, .argument = name, .expected = expected, .value = value,
+            .has_value = true};
+}
+
+}  // namespace prefopt::inline PREFOPT_ABI::detail

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the compiler was told, and the name that keeps the consequences apart.
+//
+// Everything that changes the code generated from these headers (version, instruction set,
+// floating-point mode, assertion level, exceptions) is part of the inline namespace PREFOPT_ABI.
+// Two translation units built with different flags therefore link, and each keeps its own code.
+
+#pragma once
+
+#include <prefopt/version.hpp>
+
+#if !defined(__cplusplus) || (__cplusplus < 202002L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 202002L))
+#error "prefopt needs C++20: pass -std=c++20 (or /std:c++20)"
+#endif
+
+/// Internal invariants (never input checks): 0 none, 1 fast (a trap), 2 debug (text, then abort).
+#ifndef PREFOPT_ASSERT_LEVEL
+#define PREFOPT_ASSERT_LEVEL 1
+#endif
+
+/// 1 where a failed check throws prefopt::error, 0 where it prints the same text and ends.
+#ifndef PREFOPT_EXCEPTIONS
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define PREFOPT_EXCEPTIONS 1
+#else
+#define PREFOPT_EXCEPTIONS 0
+#endif
+#endif
+
+#if defined(__AVX512F__)
+#define PREFOPT_ABI_ISA avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define PREFOPT_ABI_ISA avx2
+#elif defined(__FMA__)
+#define PREFOPT_ABI_ISA fma
+#else
+#define PREFOPT_ABI_ISA base
+#endif
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
+#define PREFOPT_ABI_FP fast
+#else
+#define PREFOPT_ABI_FP ieee
+#endif
+
+#define PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, level, exceptions)                         \
+    v##major##_##minor##_##patch##_##isa##_##fp##_a##level##_x##exceptions
+#define PREFOPT_ABI_JOIN(major, minor, patch, isa, fp, level, exceptions)                          \
+    PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, level, exceptions)
+#define PREFOPT_ABI                                                                                \
+    PREFOPT_ABI_JOIN(PREFOPT_VERSION_MAJOR, PREFOPT_VERSION_MINOR, PREFOPT_VERSION_PATCH,          \
+                     PREFOPT_ABI_ISA, PREFOPT_ABI_FP, PREFOPT_ASSERT_LEVEL, PREFOPT_EXCEPTIONS)
+
+#if PREFOPT_ASSERT_LEVEL >= 2
+#include <cstdio>
+#include <cstdlib>
+#define PREFOPT_ASSERT(condition)                                                                  \
+    ((condition) ? void() : (std::fputs("prefopt: broken invariant: " #condition "\n", stderr),    \
+                             std::abort()))
+#elif PREFOPT_ASSERT_LEVEL == 1 && (defined(__GNUC__) || defined(__clang__))
+#define PREFOPT_ASSERT(condition) ((condition) ? void() : __builtin_trap())
+#else
+#define PREFOPT_ASSERT(condition) static_cast<void>(0)
+#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All of core/: what a tensor is to the library, and how it reports faults.
+
+#pragma once
+
+#include <prefopt/core/adapter.hpp>
+#include <prefopt/core/checks.hpp>
+#include <prefopt/core/classify.hpp>
+#include <prefopt/core/config.hpp>
+#include <prefopt/core/error.hpp>
+#include <prefopt/core/operand.hpp>
+#include <prefopt/core/scalar.hpp>
+#include <prefopt/core/tensor.hpp>
+#include <prefopt/core/view.hpp>

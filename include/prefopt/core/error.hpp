@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the library says that something is wrong.
+//
+// Every public call checks its input before it writes a byte. `check` (and every `.check` member)
+// returns what it found as a `status`; the call itself throws it as `error`, or, where exceptions
+// are off, prints the same text and ends the program. Faults are found in a fixed order, so that
+// two faults in one call always give the same code: parameters, null pointers, shapes, size
+// overflow, strides, alignment, aliasing, offsets, rankings, labels, empty sequences.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+
+#include <prefopt/core/config.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// What is wrong. Values are append-only and never renumbered: they are logged and stored.
+enum class errc : std::uint8_t {
+    ok = 0,
+    shape_mismatch = 1,
+    empty_batch = 2,
+    empty_sequence = 3,
+    label_out_of_range = 4,
+    bad_mask = 5,
+    bad_parameter = 6,
+    not_permutation = 7,
+    bad_offsets = 8,
+    aliasing = 9,
+    misaligned = 10,
+    bad_stride = 11,
+    size_overflow = 12,
+    null_pointer = 13,
+    bad_tensor = 14,
+    workspace_too_small = 15,
+    nonfinite = 16,
+    stale_reference = 17,
+};
+
+/// The code's own name, as it is spelled in `errc`.
+constexpr const char* to_string(errc code) noexcept {
+    constexpr const char* names[] = {
+        "ok",            "shape_mismatch",     "empty_batch",  "empty_sequence",
+        "label_out_of_range", "bad_mask",      "bad_parameter", "not_permutation",
+        "bad_offsets",   "aliasing",           "misaligned",   "bad_stride",
+        "size_overflow", "null_pointer",       "bad_tensor",   "workspace_too_small",
+        "nonfinite",     "stale_reference"};
+    const auto i = static_cast<std::size_t>(code);
+    return i < std::size(names) ? names[i] : "unknown";
+}
+
+/// Extents of a tensor as an error message shows them: (4, 128). Rank 0 means "not given".
+struct shape {
+    std::size_t rank = 0;
+    std::array<std::ptrdiff_t, 4> extents{};
+
+    friend bool operator==(const shape& a, const shape& b) noexcept {
+        if (a.rank != b.rank) return false;
+        for (std::size_t i = 0; i < a.rank; ++i)
+            if (a.extents[i] != b.extents[i]) return false;
+        return true;
+    }
+    [[nodiscard]] std::string text() const {
+        std::string out = "(";
+        for (std::size_t i = 0; i < rank; ++i)
+            out += (i == 0 ? "" : ", ") + std::to_string(extents[i]);
+        return out + ")";
+    }
+};
+
+/// What a check found: a code, the argument's name, the first bad index, and the evidence.
+/// Trivially copyable; the names are string literals. `index` is -1 where there is none; for a
+/// tensor of rank 2 or more it counts elements in row-major order, whatever the memory layout.
+struct [[nodiscard]] status {
+    errc code = errc::ok;
+    const char* argument = "";
+    const char* expected = "";  ///< what was expected, as the end of a sentence: "must be ..."
+    const char* other = "";     ///< the argument it was compared with, if any
+    std::int64_t index = -1;
+    double value = 0;           ///< the offending value, if has_value
+    bool has_value = false;
+    shape found{};
+    shape wanted{};
+
+    [[nodiscard]] constexpr bool ok() const noexcept { return code == errc::ok; }
+
+    /// One sentence: the argument, the index, what was expected, the value or both shapes.
+    [[nodiscard]] std::string message() const {
+        if (ok()) return "ok";
+        std::string text = std::string("prefopt: ") + argument;
+        if (index >= 0) text += "[" + std::to_string(index) + "]";
+        text += std::string(" ") + expected;
+        if (*other != '\0') text += std::string(" ") + other;
+        if (wanted.rank > 0) text += " " + wanted.text();
+        if (found.rank > 0) text += ", got " + found.text();
+        if (has_value) text += ", got " + number(value);
+        return text + " [" + to_string(code) + "]";
+    }
+
+private:
+    static std::string number(double x) {
+        char buffer[40];
+        std::snprintf(buffer, sizeof buffer, "%.17g", x);
+        for (int digits = 1; digits < 17; ++digits) {  // the shortest text that reads back as x
+            char shorter[40];
+            std::snprintf(shorter, sizeof shorter, "%.*g", digits, x);
+            if (std::strtod(shorter, nullptr) == x) return shorter;
+        }
+        return buffer;
+    }
+};
+
+/// Thrown by a public call whose input is wrong. Nothing has been written when it is thrown.
+class error : public std::invalid_argument {
+public:
+    explicit error(const prefopt::status& s) : std::invalid_argument(s.message()), status_(s) {}
+    [[nodiscard]] errc code() const noexcept { return status_.code; }
+    [[nodiscard]] const char* argument() const noexcept { return status_.argument; }
+    [[nodiscard]] std::int64_t index() const noexcept { return status_.index; }
+    [[nodiscard]] const prefopt::status& status() const noexcept { return status_; }
+
+private:
+    prefopt::status status_;
+};
+
+/// The library's one check without a throw: `prefopt::check(op, arguments...)` is what the call
+/// `op(arguments...)` would have refused, as a status.
+///
+///     if (auto s = prefopt::check(loss, pc, pr, rc, rr); !s.ok()) return fail(s.message());
+template <class Operation, class... Arguments>
+status check(const Operation& operation, Arguments&&... arguments) {
+    return operation.check(static_cast<Arguments&&>(arguments)...);
+}
+
+namespace detail {
+
+/// The one place where a failed check leaves the library.
+[[noreturn]] inline void raise(const status& s) {
+#if PREFOPT_EXCEPTIONS
+    throw error(s);
+#else
+    std::fprintf(stderr, "%s\n", s.message().c_str());
+    std::terminate();
+#endif
+}
+
+inline void require(const status& s) {
+    if (!s.ok()) raise(s);
+}
+
+/// The first of several independent findings, in order.
+inline status first_of(std::initializer_list<status> findings) noexcept {
+    for (const status& s : findings)
+        if (!s.ok()) return s;
+    return {};
+}
+
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From logits to sequence log-probs and back: where a trainer's time goes.
+//
+// `labels[b, t]` is the token that `logits[b, t]` predicts: already shifted (shift_labels does it).
+// A negative label is not scored: its row is never read and gets a zero gradient. Sums are
+// accumulated and returned in double whatever the logits are stored in.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include <prefopt/batch/sequences.hpp>
+#include <prefopt/core/core.hpp>
+#include <prefopt/math/lane_sum.hpp>
+#include <prefopt/shift_labels.hpp>
+#include <prefopt/simd/row_log_prob.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// Counts over all sequences of a call.
+struct sequence_report {
+    std::int64_t rows = 0;       ///< all rows
+    std::int64_t scored = 0;     ///< rows with a label
+    std::int64_t nonfinite = 0;  ///< scored rows whose log-prob is NaN or infinite
+    std::int64_t empty = 0;      ///< sequences without a scored row: sum 0, count 0
+};
+
+/// What scoring returns; the vectors are of the family of the logits.
+template <class Sums, class Counts>
+struct sequence_scores {
+    Sums sum;                  ///< (B) double: sum of log p(label) over the scored tokens, in nats
+    Counts count;              ///< (B) std::int64_t: how many tokens were scored
+    sequence_report report{};
+};
+
+/// What the non-allocating form writes; each is (B) and optional.
+struct sequence_outputs {
+    output<1> sum{};
+    std::span<std::int64_t> count{};
+};
+
+namespace detail {
+
+/// Scores every sequence; `row(outer, t, label, statistics)` sees each scored row, `skip(outer, t)`
+/// each unscored one. S is the storage type of the logits.
+template <class S, class Row, class Skip, class Done>
+sequence_report score_sequences(const sequence_batch& s, const Row& row, const Skip& skip,
+                                const Done& done) noexcept {
+    sequence_report report;
+    for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
+        lane_sum<> sum;
+        std::int64_t count = 0;
+        s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
+            ++report.rows;
+            const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
+            if (label < 0) return skip(outer, t);
+            const auto r = row_log_prob<S>(element_of<S>(s.logits, outer, t, 0), s.vocab(),
+                                           s.logits.strides[2], label);
+            if (!is_finite(r.log_prob)) ++report.nonfinite;
+            sum.add(count++, r.log_prob);  // by position among the scored: padding changes nothing
+            row(b, outer, t, label, r);
+        });
+        report.scored += count;
+        if (count == 0) ++report.empty;
+        done(b, sum.total(), count);
+    }
+    return report;
+}
+
+inline constexpr auto ignore = [](auto&&...) {};
+
+/// Writes one sequence's results.
+inline auto writer(const sequence_outputs& out) {
+    return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
+        store_block(out.sum, b, 1, &sum);
+        if (!out.count.empty()) out.count[static_cast<std::size_t>(b)] = count;
+    };
+}
+
+inline status check_count(const sequence_batch& s, std::span<std::int64_t> count) noexcept {
+    if (count.empty() || static_cast<std::ptrdiff_t>(count.size()) == s.sequences()) return {};
+    return {.code = errc::shape_mismatch, .argument = "count", .expected = "must have shape",
+            .found = {1, {static_cast<std::ptrdiff_t>(count.size())}},
+            .wanted = {1, {s.sequences()}}};
+}
+
+/// Writes zeros to one row of `to`.
+template <class G>
+void clear_row(const output<3>& to, std::ptrdiff_t outer, std::ptrdiff_t t) noexcept {
+    G* p = element_of<G>(to, outer, t, 0);
+    for (std::ptrdiff_t i = 0; i < to.extents[2]; ++i) store(p + i * to.strides[2], 0.0);
+}
+
+/// Allocates the scores in the family of the logits and lets `fill` write them.
+template <class Logits, class Fill>
+auto make_scores(const Logits& logits, const sequence_batch& s, const Fill& fill) {
+    const std::array<std::ptrdiff_t, 1> b{s.sequences()};
+    auto sum = make_like<double>(logits, b);
+    auto count = make_like<std::int64_t>(logits, b);
+    sequence_scores<decltype(sum), decltype(count)> r{std::move(sum), std::move(count), {}};
+    const auto n = static_cast<std::size_t>(b[0]);
+    r.report = fill(sequence_outputs{
+        r.sum, std::span<std::int64_t>(n == 0 ? nullptr : adapter<decltype(count)>::view(r.count).data, n)});
+    return r;
+}
+
+struct sequence_log_probs_fn {
+    /// sum over t of log softmax(logits[b, t])[labels[b, t]].
+    ///
+    /// logits: (B, T, V), or packed (N, V) with `.offsets` (B + 1), or (N, V) as one sequence;
+    /// float, double, bf16 or fp16, any strides. labels: (B, T) or (N), any integer type.
+    /// Returns sum and count (B) and a report.
+    ///
+    /// A log-prob is never above 0 and confident tokens keep their digits. A row with NaN or
+    /// +infinity scores NaN; a label at -infinity scores -infinity; both are counted. A sequence
+    /// without scored tokens has sum 0, count 0, and is counted.
+    ///
+    /// Errors: shape_mismatch, bad_offsets, label_out_of_range (label >= V, with its index), ...
+    ///
+    ///     auto scored = prefopt::sequence_log_probs(logits, labels);
+    template <class L, class Y>
+    auto operator()(const L& logits, const Y& labels, const sequence_options& o = {}) const {
+        const auto& held = hold(logits);
+        const auto& held_labels = hold(labels);
+        const sequence_batch s(held, held_labels, o);
+        require(check_sequences(s, "", {}, {}, {}));
+        return make_scores(held, s, [&](const sequence_outputs& out) { return run(s, out); });
+    }
+
+    /// The same into the caller's memory; never allocates.
+    template <class L, class Y>
+    sequence_report into(const L& logits, const Y& labels, const sequence_outputs& out,
+                         const sequence_options& o = {}) const {
+        const sequence_batch s(logits, labels, o);
+        require(check_sequences(s, "", {}, {}, out.sum));
+        require(check_count(s, out.count));
+        return run(s, out);
+    }
+
+    template <class L, class Y>
+    status check(const L& logits, const Y& labels, const sequence_options& o = {},
+                 const sequence_outputs& out = {}) const {
+        const auto& held = hold(logits);
+        const auto& held_labels = hold(labels);
+        const sequence_batch s(held, held_labels, o);
+        const status found = check_sequences(s, "", {}, {}, out.sum);
+        return found.ok() ? check_count(s, out.count) : found;
+    }
+
+private:
+    static sequence_report run(const sequence_batch& s, const sequence_outputs& out) noexcept {
+        return with_scalar(s.logits.kind, [&]<class S>() {
+            return score_sequences<S>(s, ignore, ignore, writer(out));
+        });
+    }
+};
+
+struct sequence_log_probs_backward_fn {
+    /// grad_logits[b, t, :] = grad_sum[b] * (onehot(labels[b, t]) - softmax(logits[b, t])), and
+    /// zero where nothing was scored: the gradient of a loss with d loss / d sum = grad_sum.
+    ///
+    /// grad_sum (B); grad_logits like the logits, and possibly the same memory. 16-bit gradients
+    /// are rounded once. A coefficient of 0 gives a row of zeros, whatever the logits.
+    ///
+    /// Errors: as sequence_log_probs; aliasing for memory shared in any other way.
+    ///
+    ///     prefopt::sequence_log_probs_backward(logits, labels, result.grad_chosen, grad_logits);
+    template <class L, class Y, class G, class O>
+    void operator()(const L& logits, const Y& labels, const G& grad_sum, O&& grad_logits,
+                    const sequence_options& o = {}) const {
+        const auto& held = hold(logits);
+        const auto& held_labels = hold(labels);
+        const auto& held_grad = hold(grad_sum);
+        const sequence_batch s(held, held_labels, o);
+        const auto to = lift<output, 3>(static_cast<O&&>(grad_logits));
+        const input<1> coefficients(held_grad);
+        require(check_sequences(s, "grad_logits", to, coefficients, {}));
+        with_scalar(s.logits.kind, [&]<class S>() {
+            with_scalar(to.kind, [&]<class W>() { run<S, W>(s, coefficients, to); });
+        });
+    }
+
+    template <class L, class Y, class G, class O>
+    status check(const L& logits, const Y& labels, const G& grad_sum, O&& grad_logits,
+                 const sequence_options& o = {}) const {
+        const auto& held = hold(logits);
+        const auto& held_labels = hold(labels);
+        const auto& held_grad = hold(grad_sum);
+        const sequence_batch s(held, held_labels, o);
+        return check_sequences(s, "grad_logits", lift<output, 3>(static_cast<O&&>(grad_logits)),
+                               input<1>(held_grad), {});
+    }
+
+private:
+    template <class S, class W>
+    static void run(const sequence_batch& s, const input<1>& coefficients,
+                    const output<3>& to) noexcept {
+        for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
+            double coefficient = 0;
+            load_block(coefficients, b, 1, &coefficient);
+            s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
+                const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
+                if (label < 0 || coefficient == 0) return clear_row<W>(to, outer, t);
+                const S* row = element_of<S>(s.logits, outer, t, 0);
+                const auto r = row_log_prob<S>(row, s.vocab(), s.logits.strides[2], label);
+                row_direction(row, s.logits.strides[2], element_of<W>(to, outer, t, 0),
+                              to.strides[2], s.vocab(), label, r, coefficient);
+            });
+        }
+    }
+};
+
+struct sequence_log_probs_in_place_fn {
+    /// Scores, and leaves onehot(label) - softmax in the logits, zero where nothing was scored.
+    ///
+    /// One sweep instead of two: the gradient of any preference loss is one coefficient per
+    /// sequence times this direction, so a trainer that owns the memory multiplies the coefficient
+    /// into the (N, D) rows around its next matrix product rather than into (N, V).
+    ///
+    /// Shapes, types and errors as for sequence_log_probs; the logits must be writable.
+    ///
+    ///     auto scored = prefopt::sequence_log_probs_in_place(logits, labels);
+    template <class L, class Y>
+    auto operator()(L&& logits, const Y& labels, const sequence_options& o = {}) const {
+        const auto& held_labels = hold(labels);
+        const auto to = lift<output, 3>(static_cast<L&&>(logits));
+        const sequence_batch s(logits, held_labels, o);
+        require(check_sequences(s, name, to, {}, {}));
+        return make_scores(logits, s, [&](const sequence_outputs& out) { return run(s, to, out); });
+    }
+
+    /// The same into the caller's memory; never allocates.
+    template <class L, class Y>
+    sequence_report into(L&& logits, const Y& labels, const sequence_outputs& out,
+                         const sequence_options& o = {}) const {
+        const auto to = lift<output, 3>(static_cast<L&&>(logits));
+        const sequence_batch s(logits, labels, o);
+        require(check_sequences(s, name, to, {}, out.sum));
+        require(check_count(s, out.count));
+        return run(s, to, out);
+    }
+
+    template <class L, class Y>
+    status check(L&& logits, const Y& labels, const sequence_options& o = {}) const {
+        const auto& held_labels = hold(labels);
+        const auto to = lift<output, 3>(static_cast<L&&>(logits));
+        return check_sequences(sequence_batch(logits, held_labels, o), name, to, {}, {});
+    }
+
+private:
+    static constexpr const char* name = "logits";
+
+    static sequence_report run(const sequence_batch& s, const output<3>& to,
+                               const sequence_outputs& out) noexcept {
+        return with_scalar(s.logits.kind, [&]<class S>() {
+            const auto row = [&](std::ptrdiff_t, std::ptrdiff_t outer, std::ptrdiff_t t,
+                                 std::ptrdiff_t label, const auto& r) {
+                S* p = element_of<S>(to, outer, t, 0);
+                row_direction(static_cast<const S*>(p), to.strides[2], p, to.strides[2], s.vocab(),
+                              label, r, 1.0);
+            };
+            const auto skip = [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
+                clear_row<S>(to, outer, t);
+            };
+            return score_sequences<S>(s, row, skip, writer(out));
+        });
+    }
+};
+
+}  // namespace detail
+
+inline constexpr detail::sequence_log_probs_fn sequence_log_probs{};
+inline constexpr detail::sequence_log_probs_backward_fn sequence_log_probs_backward{};
+inline constexpr detail::sequence_log_probs_in_place_fn sequence_log_probs_in_place{};
+
+}  // namespace prefopt::inline PREFOPT_ABI

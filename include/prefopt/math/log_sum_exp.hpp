@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// log_sum_exp, and the sum of exponentials under it: taken block by block with the maximum removed,
+// summed in 64 fixed lanes, in double for float data. One pass over memory, no overflow at any
+// finite input, and an error that does not grow with the length.
+
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <type_traits>
+
+#include <prefopt/core/classify.hpp>
+#include <prefopt/core/config.hpp>
+#include <prefopt/math/lane_sum.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+namespace detail {
+
+/// What sums are kept in: double for float, the type itself otherwise.
+template <class T>
+using accumulator_t = std::conditional_t<std::is_same_v<T, float>, double, T>;
+
+/// sum_i exp(x_i) = sum * exp(maximum). `maximum` is -infinity when there is no term above it.
+template <class T>
+struct scaled_sum {
+    T maximum;
+    accumulator_t<T> sum;
+};
+
+/// Whether x is -infinity, for any scalar type, under any compiler flag.
+template <class T>
+bool is_minus_infinity(const T& x) {
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        return is_infinite(x) && std::signbit(x);
+    else
+        return x == -std::numeric_limits<T>::infinity();
+}
+
+/// The scaled sum of exp(at(i)) over i in [0, n), i != skip. `at` returns T; NaN propagates into
+/// the sum, -infinity contributes exactly nothing.
+template <class T, class At>
+scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t skip = -1) {
+    using std::exp;
+    using A = accumulator_t<T>;
+    constexpr std::ptrdiff_t block = 2048;
+    T maximum = -std::numeric_limits<T>::infinity();
+    lane_sum<A> lanes;
+    // A block is at most two runs: the skipped position splits it.
+    const auto in_runs = [skip](std::ptrdiff_t first, std::ptrdiff_t last, const auto& visit) {
+        if (skip < first || skip >= last) return visit(first, last);
+        visit(first, skip);
+        visit(skip + 1, last);
+    };
+    for (std::ptrdiff_t first = 0; first < n; first += block) {
+        const std::ptrdiff_t last = n - first < block ? n : first + block;
+        T top = maximum;
+        in_runs(first, last, [&](std::ptrdiff_t i, std::ptrdiff_t end) {
+            for (; i < end; ++i) {
+                const T x = at(i);
+                top = x > top ? x : top;
+            }
+        });
+        if (top > maximum) {
+            if (!is_minus_infinity(maximum)) lanes.scale(exp(A(maximum) - A(top)));
+            maximum = top;
+        }
+        // With no finite maximum yet, nothing is subtracted: exp(-infinity) is 0, NaN stays NaN.
+        const T reference = is_minus_infinity(maximum) ? T(0) : maximum;
+        in_runs(first, last, [&](std::ptrdiff_t i, std::ptrdiff_t end) {
+            for (; i < end; ++i) lanes.add(i, A(exp(T(at(i) - reference))));
+        });
+    }
+    return {maximum, lanes.total()};
+}
+
+}  // namespace detail
+
+/// log sum_i exp(x_i) over a row. Empty and all -infinity: -infinity. One element: that element.
+/// Any NaN: NaN. Any +infinity without NaN: +infinity. Else finite, between max and max + log n.
+///
+///     float y = prefopt::log_sum_exp(std::span<const float>(row));
+template <class T, std::size_t N>
+std::remove_cv_t<T> log_sum_exp(std::span<T, N> row) {
+    using std::log;
+    using V = std::remove_cv_t<T>;
+    const auto n = static_cast<std::ptrdiff_t>(row.size());
+    const auto at = [&](std::ptrdiff_t i) -> V { return row[static_cast<std::size_t>(i)]; };
+    const auto [maximum, sum] = detail::sum_of_exponentials<V>(n, at);
+    using A = detail::accumulator_t<V>;
+    if constexpr (std::is_same_v<V, float> || std::is_same_v<V, double>) {
+        if (is_infinite(maximum)) {  // all -infinity, or some +infinity: unless there is a NaN
+            for (const V x : row)
+                if (is_nan(x)) return x;
+            return maximum;
+        }
+    }
+    return V(A(maximum) + log(sum));
+}
+
+/// log(exp(a) + exp(b)), the two-term case.
+template <class T>
+T log_add_exp(const T& a, const T& b) {
+    const T both[] = {a, b};
+    return log_sum_exp(std::span<const T, 2>(both));
+}
+
+}  // namespace prefopt::inline PREFOPT_ABI

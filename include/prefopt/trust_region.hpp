@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Trust-region alignment: a reference that follows the policy (Gorbatovski et al., "Learn your
+// reference model for real good alignment", arXiv 2404.09656). TR-DPO, TR-IPO, TR-KTO, and the same
+// for rankings.
+
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <prefopt/batch/listwise.hpp>
+#include <prefopt/batch/pairwise.hpp>
+#include <prefopt/batch/unpaired.hpp>
+#include <prefopt/core/core.hpp>
+#include <prefopt/dpo.hpp>
+#include <prefopt/ipo.hpp>
+#include <prefopt/kto.hpp>
+#include <prefopt/plackett_luce.hpp>
+#include <prefopt/simd/reference_update.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// When and how far the reference moves: after every `every`-th optimizer step,
+/// reference <- reference + alpha (policy - reference).
+struct reference_update {
+    double alpha = 0.6;
+    std::int64_t every = 1;
+};
+
+struct soft_update_options {
+    double alpha = 0.6;      ///< weight of the policy, in [0, 1]; the paper uses 0.5 to 0.6
+    std::int64_t every = 1;  ///< optimizer steps between two updates
+};
+struct hard_update_options {
+    std::int64_t every = 512;  ///< optimizer steps between two updates; the paper uses 512
+};
+
+/// The reference moves a part of the way (equation 8 of the paper).
+constexpr reference_update soft_update(soft_update_options o = {}) noexcept {
+    return {.alpha = o.alpha, .every = o.every};
+}
+/// The reference becomes the policy (equation 9 of the paper).
+constexpr reference_update hard_update(hard_update_options o = {}) noexcept {
+    return {.alpha = 1.0, .every = o.every};
+}
+
+/// All that a trust region remembers. Save it with the optimizer's state and assign it back.
+struct trust_region_state {
+    std::uint64_t steps = 0;    ///< optimizer steps seen
+    std::uint64_t version = 0;  ///< how often the reference has moved
+};
+
+namespace detail {
+
+/// One parameter tensor of any rank, erased.
+struct parameter {
+    operand view{};
+    void* data = nullptr;  ///< null for the policy, which is only read
+};
+
+template <class T>
+parameter as_parameter(T&& t, bool written) {
+    using tensor_type = std::remove_cvref_t<T>;
+    require_tensor<tensor_type>();
+    if constexpr (viewable<tensor_type>) {
+        constexpr std::size_t rank = adapter<tensor_type>::rank;
+        if (!written) return {describe("policy_parameters", input<rank>(t)), nullptr};
+        if constexpr (requires { requires !std::is_const_v<std::remove_pointer_t<
+                                     decltype(adapter<tensor_type>::view(t).data)>>; }) {
+            const output<rank> out(static_cast<T&&>(t));
+            return {describe("reference_parameters", out), out.data};
+        }
+    }
+    return {};
+}
+
+template <class T>
+concept tuple_like = requires { std::tuple_size<std::remove_cvref_t<T>>::value; } &&
+                     !std::ranges::range<T>;
+
+/// A range, a tuple, or a single tensor, as a list of parameters.
+template <class Tensors>
+std::vector<parameter> parameters_of(Tensors&& tensors, bool written) {
+    std::vector<parameter> list;
+    if constexpr (tensor_like<std::remove_cvref_t<Tensors>>) {
+        list.push_back(as_parameter(static_cast<Tensors&&>(tensors), written));
+    } else if constexpr (tuple_like<Tensors>) {
+        std::apply([&](auto&... t) { (list.push_back(as_parameter(t, written)), ...); }, tensors);
+    } else {
+        static_assert(std::ranges::range<Tensors>,
+                      "prefopt: parameters are a range of tensors, a tuple of tensors, or a tensor");
+        for (auto&& t : tensors)
+            list.push_back(as_parameter(static_cast<decltype(t)&&>(t), written));
+    }
+    return list;
+}
+
+/// Every tensor of both lists, before the first is touched. `index` is the tensor's number.
+inline status check_parameters(std::vector<parameter>& policy, std::vector<parameter>& reference) {
+    if (policy.size() != reference.size())
+        return {.code = errc::shape_mismatch, .argument = "reference_parameters",
+                .expected = "must be as many tensors as policy_parameters:",
+                .found = {1, {static_cast<std::ptrdiff_t>(reference.size())}},
+                .wanted = {1, {static_cast<std::ptrdiff_t>(policy.size())}}};
+    for (std::size_t i = 0; i < policy.size(); ++i) {
+        reference[i].view.wanted = policy[i].view.extents;
+        reference[i].view.like = "policy_parameters' tensor of that number";
+    }
+    for (const auto check : {check_null, check_shape, check_size, check_stride, check_alignment})
+        for (const std::vector<parameter>* list : {&policy, &reference})
+            for (std::size_t i = 0; i < list->size(); ++i)
+                if (status s = check((*list)[i].view); !s.ok()) {
+                    s.index = static_cast<std::int64_t>(i);
+                    return s;
+                }
+
+    // Aliasing, by a sweep over the address ranges: nothing may share memory with a reference.
+    struct entry {
+        byte_range bytes;
+        const operand* view;
+        std::size_t index;
+        bool written;
+    };
+    std::vector<entry> entries;
+    for (std::size_t i = 0; i < policy.size(); ++i)
+        for (const auto* p : {&policy[i], &reference[i]})
+            if (!p->view.empty())
+                entries.push_back({bytes_of(p->view), &p->view, i, p == &reference[i]});
+    std::sort(entries.begin(), entries.end(), [](const entry& a, const entry& b) {
+        return a.bytes.begin != b.bytes.begin ? a.bytes.begin < b.bytes.begin : a.index < b.index;
+    });
+    for (std::size_t i = 0; i < entries.size(); ++i)
+        for (std::size_t j = i + 1;
+             j < entries.size() && entries[j].bytes.begin < entries[i].bytes.end; ++j) {
+            const entry& a = entries[i];
+            const entry& b = entries[j];
+            if ((!a.written && !b.written) || !overlap(*a.view, *b.view)) continue;
+            const bool tied = a.written && b.written;
+            const std::size_t index = tied ? std::max(a.index, b.index)
+                                           : (a.written ? a.index : b.index);
+            return {.code = errc::aliasing, .argument = "reference_parameters",
+                    .expected = tied ? "shares memory with an earlier reference tensor: tied "
+                                       "tensors would move twice, list them once"
+                                     : "shares memory with the policy",
+                    .index = static_cast<std::int64_t>(index)};
+        }
+    return {};
+}
+
+/// reference <- reference + alpha (policy - reference), over all axes of one tensor.
+template <class P, class R>
+void update_tensor(const operand& policy, const operand& reference, const P* p, R* r, double alpha,
+                   std::size_t axis = 0) noexcept {
+    const std::ptrdiff_t n = policy.extents.extents[axis];
+    const std::ptrdiff_t ps = policy.strides[axis];
+    const std::ptrdiff_t rs = reference.strides[axis];
+    if (axis + 1 == policy.extents.rank) return update_run(p, ps, r, rs, n, alpha);
+    for (std::ptrdiff_t i = 0; i < n; ++i)
+        update_tensor(policy, reference, p + i * ps, r + i * rs, alpha, axis + 1);
+}
+
+inline void update_parameters(const std::vector<parameter>& policy,
+                              const std::vector<parameter>& reference, double alpha) noexcept {
+    for (std::size_t i = 0; i < policy.size(); ++i) {
+        const operand& p = policy[i].view;
+        const operand& r = reference[i].view;
+        if (p.empty()) continue;
+        with_scalar(p.kind, [&]<class P>() {
+            with_scalar(r.kind, [&]<class R>() {
+                update_tensor(p, r, static_cast<const P*>(p.data),
+                              static_cast<R*>(reference[i].data), alpha);
+            });
+        });
+    }
+}
+
+}  // namespace detail
+
+/// A loss whose reference follows the policy. It is called like the loss itself; `step` is called
+/// once after every optimizer step.
+///
+/// Parameters are mixed, not probabilities; the optimizer's state is untouched; there is no other
+/// constraint. After a hard update every log-ratio starts again from zero, so rewards and losses
+/// are not comparable across it, and reference log-probs computed before it are stale: stamp them
+/// with `version()` and pass `{.reference_versions = stamp}`; a call that mixes versions is refused
+/// with stale_reference.
+///
+///     prefopt::tr_dpo loss{.loss = {.beta = 0.1}, .update = prefopt::soft_update({.alpha = 0.6})};
+///     auto result = loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected);
+///     // ... backward, optimizer.step() ...
+///     loss.step(policy_parameters, reference_parameters);
+template <class Loss>
+struct trust_region {
+    static_assert(has_reference<Loss>,
+                  "prefopt: trust_region needs a loss with a reference; this one has none");
+
+    Loss loss{};
+    reference_update update{};
+    trust_region_state state{};  ///< public, so that it can be saved and restored
+
+    static constexpr auto kind = Loss::kind;
+    static constexpr bool has_reference = true;
+    static constexpr bool length_averaged = detail::is_length_averaged<Loss>();
+
+    /// How often the reference has moved: the stamp for log-probs computed under it.
+    [[nodiscard]] std::uint64_t version() const noexcept { return state.version; }
+
+    /// Counts one optimizer step and, if it is the `every`-th, moves the reference. Returns whether
+    /// it moved.
+    ///
+    /// Both arguments are ranges (or tuples) of adapted tensors of equal shapes in equal order, of
+    /// rank 1 to 4; float, double, bf16 and fp16 mix freely. Computed in double where either side is
+    /// double, else in float, and rounded once: alpha = 0 changes no bit, alpha = 1 copies all,
+    /// equal entries stay equal. A 16-bit reference stalls where alpha |policy - reference| is under
+    /// half its spacing: keep a float reference for a small alpha.
+    ///
+    /// Errors: bad_parameter for alpha outside [0, 1] or every < 1; shape_mismatch, null_pointer,
+    /// bad_stride, misaligned with the tensor's number; aliasing for a reference tensor listed twice
+    /// (tied) or shared with the policy. All tensors are checked before the first is touched, and a
+    /// refused step is not counted.
+    template <class Policy, class Reference>
+    bool step(Policy&& policy_parameters, Reference&& reference_parameters) {
+        detail::require(check_update());
+        auto policy = detail::parameters_of(policy_parameters, false);
+        auto reference = detail::parameters_of(reference_parameters, true);
+        detail::require(detail::check_parameters(policy, reference));
+        ++state.steps;
+        if (update.alpha == 0 || state.steps % static_cast<std::uint64_t>(update.every) != 0)
+            return false;
+        detail::update_parameters(policy, reference, update.alpha);
+        ++state.version;
+        return true;
+    }
+
+    /// What `step` would refuse.
+    template <class Policy, class Reference>
+    status check_step(Policy&& policy_parameters, Reference&& reference_parameters) const {
+        if (status s = check_update(); !s.ok()) return s;
+        auto policy = detail::parameters_of(policy_parameters, false);
+        auto reference = detail::parameters_of(reference_parameters, true);
+        return detail::check_parameters(policy, reference);
+    }
+
+    /// The formula is the loss's own.
+    template <class... Arguments>
+    [[nodiscard]] auto term(const Arguments&... arguments) const {
+        return loss.term(arguments...);
+    }
+    template <class T>
+    [[nodiscard]] T reward(const T& log_ratio) const {
+        return loss.reward(log_ratio);
+    }
+    [[nodiscard]] status check_parameters() const noexcept {
+        const status s = loss.check_parameters();
+        return s.ok() ? check_update() : s;
+    }
+
+    PREFOPT_PAIRWISE_CALLS(trust_region)
+    PREFOPT_UNPAIRED_CALLS(trust_region)
+    PREFOPT_LISTWISE_CALLS(trust_region)
+
+private:
+    [[nodiscard]] status check_update() const noexcept {
+        if (update.every < 1)
+            return {.code = errc::bad_parameter, .argument = "every",
+                    .expected = "must be at least 1 optimizer step",
+                    .value = static_cast<double>(update.every), .has_value = true};
+        return detail::check_range("alpha", update.alpha, 0.0, 1.0, true, "must lie in [0, 1]");
+    }
+};
+
+using tr_dpo = trust_region<dpo>;
+using tr_ipo = trust_region<ipo>;
+using tr_kto = trust_region<kto>;
+using tr_plackett_luce_dpo = trust_region<plackett_luce_dpo>;
+
+}  // namespace prefopt::inline PREFOPT_ABI

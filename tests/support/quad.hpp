@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// quad: 113-bit floating point from libquadmath, as the reference that the suite measures against.
+// The few functions are declared here, because not every compiler that has the type finds the
+// library's header.
+
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+namespace test {
+__extension__ typedef __float128 quad;
+}
+
+extern "C" {
+test::quad expq(test::quad) noexcept;
+test::quad expm1q(test::quad) noexcept;
+test::quad logq(test::quad) noexcept;
+test::quad log1pq(test::quad) noexcept;
+test::quad fabsq(test::quad) noexcept;
+test::quad ldexpq(test::quad, int) noexcept;
+}
+
+namespace test {
+
+/// A real scalar type for the library's templates: arithmetic of quad, functions found by
+/// argument-dependent lookup.
+struct quad_real {
+    quad value = 0;
+
+    quad_real() = default;
+    quad_real(quad v) : value(v) {}  // NOLINT: implicit, like the built-in types
+    explicit quad_real(double v) : value(static_cast<quad>(v)) {}
+    explicit quad_real(int v) : value(static_cast<quad>(v)) {}
+
+    friend quad_real operator+(quad_real a, quad_real b) { return a.value + b.value; }
+    friend quad_real operator-(quad_real a, quad_real b) { return a.value - b.value; }
+    friend quad_real operator*(quad_real a, quad_real b) { return a.value * b.value; }
+    friend quad_real operator/(quad_real a, quad_real b) { return a.value / b.value; }
+    friend quad_real operator-(quad_real a) { return -a.value; }
+    friend bool operator<(quad_real a, quad_real b) { return a.value < b.value; }
+    friend bool operator>(quad_real a, quad_real b) { return a.value > b.value; }
+    friend bool operator<=(quad_real a, quad_real b) { return a.value <= b.value; }
+    friend bool operator>=(quad_real a, quad_real b) { return a.value >= b.value; }
+    friend bool operator==(quad_real a, quad_real b) { return a.value == b.value; }
+
+    friend quad_real exp(quad_real x) { return expq(x.value); }
+    friend quad_real expm1(quad_real x) { return expm1q(x.value); }
+    friend quad_real log(quad_real x) { return logq(x.value); }
+    friend quad_real log1p(quad_real x) { return log1pq(x.value); }
+};
+
+/// |computed - exact| in units of the last place of the exact value, floored at the least subnormal.
+template <class T>
+double ulps(T computed, quad exact) {
+    const quad magnitude = fabsq(exact);
+    constexpr int digits = std::numeric_limits<T>::digits;
+    constexpr int least = std::numeric_limits<T>::min_exponent - digits;  // exponent of denorm_min
+    int exponent = least;
+    if (magnitude > 0) {
+        int e = 0;
+        std::frexp(static_cast<long double>(magnitude), &e);
+        exponent = e - digits > least ? e - digits : least;
+    }
+    const quad unit = ldexpq(quad(1), exponent);
+    return static_cast<double>(fabsq(static_cast<quad>(computed) - exact) / unit);
+}
+
+}  // namespace test
