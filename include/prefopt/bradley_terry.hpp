@@ -49,8 +49,7 @@ struct bradley_terry {
 
     [[nodiscard]] status check_parameters() const noexcept {
         if (!is_finite(margin))
-            return {.code = errc::bad_parameter, .argument = "margin",
-                    .expected = "must be finite", .value = margin, .has_value = true};
+            return detail::fault_value(errc::bad_parameter, "margin", "must be finite", margin);
         return detail::check_not_negative("centering", centering);
     }
 

@@ -47,9 +47,8 @@ struct ipo {
     [[nodiscard]] status check_parameters() const noexcept {
         if (const status s = detail::check_positive("beta", beta); !s.ok()) return s;
         if (is_finite(1 / (2 * beta))) return {};
-        return {.code = errc::bad_parameter, .argument = "beta",
-                .expected = "must be large enough for 1 / (2 beta) to be finite", .value = beta,
-                .has_value = true};
+        return detail::fault_value(errc::bad_parameter, "beta",
+                                   "must be large enough for 1 / (2 beta) to be finite", beta);
     }
 
     PREFOPT_PAIRWISE_CALLS(ipo)

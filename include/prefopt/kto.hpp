@@ -56,10 +56,10 @@ struct kto {
     }
 
     [[nodiscard]] status check_parameters() const noexcept {
-        return detail::first_of({detail::check_positive("beta", beta),
-                                 detail::check_not_negative("desirable_weight", desirable_weight),
-                                 detail::check_not_negative("undesirable_weight",
-                                                            undesirable_weight)});
+        return detail::first_of(
+            {detail::check_positive("beta", beta),
+             detail::check_not_negative("desirable_weight", desirable_weight),
+             detail::check_not_negative("undesirable_weight", undesirable_weight)});
     }
 
     PREFOPT_UNPAIRED_CALLS(kto)
@@ -78,8 +78,8 @@ struct kl_statistics {
     /// max(0, sum / count). NaN stays NaN. No sample is the error empty_batch.
     [[nodiscard]] double estimate() const {
         if (count == 0)
-            detail::raise({.code = errc::empty_batch, .argument = "policy",
-                           .expected = "is empty: the KL of no samples is not defined"});
+            detail::raise(detail::fault(errc::empty_batch, "policy",
+                                        "is empty: the KL of no samples is not defined"));
         const double mean = sum / static_cast<double>(count);
         return is_nan(mean) || mean > 0 ? mean : 0.0;
     }

@@ -33,8 +33,8 @@ struct sequence_report {
 /// What scoring returns; the vectors are of the family of the logits.
 template <class Sums, class Counts>
 struct sequence_scores {
-    Sums sum;                  ///< (B) double: sum of log p(label) over the scored tokens, in nats
-    Counts count;              ///< (B) std::int64_t: how many tokens were scored
+    Sums sum;      ///< (B) double: sum of log p(label) over the scored tokens, in nats
+    Counts count;  ///< (B) std::int64_t: how many tokens were scored
     sequence_report report{};
 };
 
@@ -84,9 +84,8 @@ inline auto writer(const sequence_outputs& out) {
 
 inline status check_count(const sequence_batch& s, std::span<std::int64_t> count) noexcept {
     if (count.empty() || static_cast<std::ptrdiff_t>(count.size()) == s.sequences()) return {};
-    return {.code = errc::shape_mismatch, .argument = "count", .expected = "must have shape",
-            .found = {1, {static_cast<std::ptrdiff_t>(count.size())}},
-            .wanted = {1, {s.sequences()}}};
+    return fault_shape(errc::shape_mismatch, "count", "must have shape",
+                       length(static_cast<std::ptrdiff_t>(count.size())), length(s.sequences()));
 }
 
 /// Writes zeros to one row of `to`.
@@ -105,7 +104,8 @@ auto make_scores(const Logits& logits, const sequence_batch& s, const Fill& fill
     sequence_scores<decltype(sum), decltype(count)> r{std::move(sum), std::move(count), {}};
     const auto n = static_cast<std::size_t>(b[0]);
     r.report = fill(sequence_outputs{
-        r.sum, std::span<std::int64_t>(n == 0 ? nullptr : adapter<decltype(count)>::view(r.count).data, n)});
+        r.sum, std::span<std::int64_t>(
+                   n == 0 ? nullptr : adapter<decltype(count)>::view(r.count).data, n)});
     return r;
 }
 

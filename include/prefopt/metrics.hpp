@@ -73,8 +73,9 @@ public:
     [[nodiscard]] double rejected_reward() const noexcept {
         return mean(totals_.rejected_reward, totals_.rejected);
     }
-    /// Mean reward of the chosen minus that of the rejected (for a list: of the mean of the others).
-    /// Unpaired answers are not compared one by one: there it is the difference of the two means.
+    /// Mean reward of the chosen minus that of the rejected (for a list: of the mean of the
+    /// others). Unpaired answers are not compared one by one: there it is the difference of the two
+    /// means.
     [[nodiscard]] double margin() const noexcept {
         return totals_.comparisons > 0 ? mean(totals_.margin, totals_.comparisons)
                                        : chosen_reward() - rejected_reward();
@@ -92,15 +93,16 @@ public:
     [[nodiscard]] double chosen_below_reference() const noexcept {
         return mean(static_cast<double>(totals_.chosen_below_reference), totals_.chosen);
     }
-    /// Mean log-ratio, in nats, of the chosen / the rejected answers (not of samples of the policy).
+    /// Mean log-ratio, in nats, of the chosen / the rejected answers (not of samples of the
+    /// policy).
     [[nodiscard]] double chosen_log_ratio() const noexcept {
         return mean(totals_.chosen_log_ratio, totals_.chosen);
     }
     [[nodiscard]] double rejected_log_ratio() const noexcept {
         return mean(totals_.rejected_log_ratio, totals_.rejected);
     }
-    /// KL(policy, reference) in nats from add_samples: the plain mean of log-ratios, unbiased, can be
-    /// negative ("k1" of Schulman, "Approximating KL divergence", 2020).
+    /// KL(policy, reference) in nats from add_samples: the plain mean of log-ratios, unbiased, can
+    /// be negative ("k1" of Schulman, "Approximating KL divergence", 2020).
     [[nodiscard]] double kl() const noexcept { return mean(kl_.sum, kl_.count); }
     /// The same, never negative and of lower variance: mean of exp(-d) - 1 + d ("k3").
     [[nodiscard]] double kl_k3() const noexcept { return mean(kl_k3_, kl_.count); }

@@ -54,9 +54,8 @@ struct ranked_pairs_fn {
         require(check_order(order, o));
         std::vector<ranked_pair> pairs;
         for (std::ptrdiff_t b = 0; b < order.extents[0]; ++b) {
-            const std::ptrdiff_t n = o.counts.has_value
-                                         ? static_cast<std::ptrdiff_t>(o.counts(b))
-                                         : order.extents[1];
+            const std::ptrdiff_t n =
+                o.counts.has_value ? static_cast<std::ptrdiff_t>(o.counts(b)) : order.extents[1];
             const std::ptrdiff_t placed = o.placed == 0 || o.placed > n ? n : o.placed;
             for (std::ptrdiff_t i = 0; i < placed; ++i)
                 for (std::ptrdiff_t j = i + 1; j < n; ++j)
@@ -86,11 +85,10 @@ private:
 
     static status check_order(const index_input<2>& order, const ranked_pairs_options& o) {
         if (o.placed < 0)
-            return {.code = errc::bad_parameter, .argument = "placed",
-                    .expected = "must be at least 0 (0 places every answer)",
-                    .value = static_cast<double>(o.placed), .has_value = true};
+            return fault_value(errc::bad_parameter, "placed",
+                               "must be at least 0 (0 places every answer)", o.placed);
         if (status s = check_operands({describe("ranking", order),
-                                       describe("counts", o.counts, {1, {order.extents[0]}})});
+                                       describe("counts", o.counts, length(order.extents[0]))});
             !s.ok())
             return s;
         listwise_inputs in;

@@ -95,15 +95,14 @@ private:
     static status check_lengths(const index_input<2>& ids, const shift_labels_options& o,
                                 std::size_t rank) {
         if (o.offsets.has_value && rank == 2)
-            return {.code = errc::bad_parameter, .argument = "offsets",
-                    .expected = "is for packed (N) tokens; (B, T) has its sequences already"};
+            return fault(errc::bad_parameter, "offsets",
+                         "is for packed (N) tokens; (B, T) has its sequences already");
         const std::ptrdiff_t count =
             o.offsets.has_value && o.offsets.extents[0] == 0 ? 0 : sequences(ids, o);
-        const shape b{1, {count}};
-        if (status s = check_operands({describe_as("tokens", ids, rank),
-                                       describe("prompt_lengths", o.prompt_lengths, b),
-                                       describe("lengths", o.lengths, b),
-                                       describe("offsets", o.offsets)});
+        const shape b = length(count);
+        if (status s = check_operands(
+                {describe_as("tokens", ids, rank), describe("prompt_lengths", o.prompt_lengths, b),
+                 describe("lengths", o.lengths, b), describe("offsets", o.offsets)});
             !s.ok())
             return s;
         if (status s = check_offsets(o.offsets, ids.extents[1]); !s.ok()) return s;
@@ -116,9 +115,8 @@ private:
         if (!lengths.has_value) return {};
         for (std::ptrdiff_t s = 0; s < lengths.extents[0]; ++s)
             if (const std::int64_t n = lengths(s); n < 0 || n > extent(ids, o, s))
-                return {.code = errc::bad_parameter, .argument = name,
-                        .expected = "must be at least 0 and at most the sequence's length",
-                        .index = s, .value = static_cast<double>(n), .has_value = true};
+                return fault_value(errc::bad_parameter, name,
+                                   "must be at least 0 and at most the sequence's length", n, s);
         return {};
     }
 };

@@ -72,8 +72,10 @@ parameter as_parameter(T&& t, bool written) {
     if constexpr (viewable<tensor_type>) {
         constexpr std::size_t rank = adapter<tensor_type>::rank;
         if (!written) return {describe("policy_parameters", input<rank>(t)), nullptr};
-        if constexpr (requires { requires !std::is_const_v<std::remove_pointer_t<
-                                     decltype(adapter<tensor_type>::view(t).data)>>; }) {
+        if constexpr (requires {
+                          requires !std::is_const_v<
+                              std::remove_pointer_t<decltype(adapter<tensor_type>::view(t).data)>>;
+                      }) {
             const output<rank> out(static_cast<T&&>(t));
             return {describe("reference_parameters", out), out.data};
         }
@@ -82,8 +84,10 @@ parameter as_parameter(T&& t, bool written) {
 }
 
 template <class T>
-concept tuple_like = requires { std::tuple_size<std::remove_cvref_t<T>>::value; } &&
-                     !std::ranges::range<T>;
+concept tuple_like = requires {
+    std::tuple_size<std::remove_cvref_t<T>>::value;
+}
+&&!std::ranges::range<T>;
 
 /// A range, a tuple, or a single tensor, as a list of parameters.
 template <class Tensors>
@@ -94,8 +98,9 @@ std::vector<parameter> parameters_of(Tensors&& tensors, bool written) {
     } else if constexpr (tuple_like<Tensors>) {
         std::apply([&](auto&... t) { (list.push_back(as_parameter(t, written)), ...); }, tensors);
     } else {
-        static_assert(std::ranges::range<Tensors>,
-                      "prefopt: parameters are a range of tensors, a tuple of tensors, or a tensor");
+        static_assert(
+            std::ranges::range<Tensors>,
+            "prefopt: parameters are a range of tensors, a tuple of tensors, or a tensor");
         for (auto&& t : tensors)
             list.push_back(as_parameter(static_cast<decltype(t)&&>(t), written));
     }
@@ -105,10 +110,10 @@ std::vector<parameter> parameters_of(Tensors&& tensors, bool written) {
 /// Every tensor of both lists, before the first is touched. `index` is the tensor's number.
 inline status check_parameters(std::vector<parameter>& policy, std::vector<parameter>& reference) {
     if (policy.size() != reference.size())
-        return {.code = errc::shape_mismatch, .argument = "reference_parameters",
-                .expected = "must be as many tensors as policy_parameters:",
-                .found = {1, {static_cast<std::ptrdiff_t>(reference.size())}},
-                .wanted = {1, {static_cast<std::ptrdiff_t>(policy.size())}}};
+        return detail::fault_shape(errc::shape_mismatch, "reference_parameters",
+                                   "must be as many tensors as policy_parameters:",
+                                   length(static_cast<std::ptrdiff_t>(reference.size())),
+                                   length(static_cast<std::ptrdiff_t>(policy.size())));
     for (std::size_t i = 0; i < policy.size(); ++i) {
         reference[i].view.wanted = policy[i].view.extents;
         reference[i].view.like = "policy_parameters' tensor of that number";
@@ -143,13 +148,13 @@ inline status check_parameters(std::vector<parameter>& policy, std::vector<param
             const entry& b = entries[j];
             if ((!a.written && !b.written) || !overlap(*a.view, *b.view)) continue;
             const bool tied = a.written && b.written;
-            const std::size_t index = tied ? std::max(a.index, b.index)
-                                           : (a.written ? a.index : b.index);
-            return {.code = errc::aliasing, .argument = "reference_parameters",
-                    .expected = tied ? "shares memory with an earlier reference tensor: tied "
-                                       "tensors would move twice, list them once"
-                                     : "shares memory with the policy",
-                    .index = static_cast<std::int64_t>(index)};
+            const std::size_t index =
+                tied ? std::max(a.index, b.index) : (a.written ? a.index : b.index);
+            return detail::fault(errc::aliasing, "reference_parameters",
+                                 tied ? "shares memory with an earlier reference tensor: tied "
+                                        "tensors would move twice, list them once"
+                                      : "shares memory with the policy",
+                                 static_cast<std::int64_t>(index));
         }
     return {};
 }
@@ -216,15 +221,15 @@ struct trust_region {
     /// it moved.
     ///
     /// Both arguments are ranges (or tuples) of adapted tensors of equal shapes in equal order, of
-    /// rank 1 to 4; float, double, bf16 and fp16 mix freely. Computed in double where either side is
-    /// double, else in float, and rounded once: alpha = 0 changes no bit, alpha = 1 copies all,
-    /// equal entries stay equal. A 16-bit reference stalls where alpha |policy - reference| is under
-    /// half its spacing: keep a float reference for a small alpha.
+    /// rank 1 to 4; float, double, bf16 and fp16 mix freely. Computed in double where either side
+    /// is double, else in float, and rounded once: alpha = 0 changes no bit, alpha = 1 copies all,
+    /// equal entries stay equal. A 16-bit reference stalls where alpha |policy - reference| is
+    /// under half its spacing: keep a float reference for a small alpha.
     ///
     /// Errors: bad_parameter for alpha outside [0, 1] or every < 1; shape_mismatch, null_pointer,
-    /// bad_stride, misaligned with the tensor's number; aliasing for a reference tensor listed twice
-    /// (tied) or shared with the policy. All tensors are checked before the first is touched, and a
-    /// refused step is not counted.
+    /// bad_stride, misaligned with the tensor's number; aliasing for a reference tensor listed
+    /// twice (tied) or shared with the policy. All tensors are checked before the first is touched,
+    /// and a refused step is not counted.
     template <class Policy, class Reference>
     bool step(Policy&& policy_parameters, Reference&& reference_parameters) {
         detail::require(check_update());
@@ -269,9 +274,8 @@ struct trust_region {
 private:
     [[nodiscard]] status check_update() const noexcept {
         if (update.every < 1)
-            return {.code = errc::bad_parameter, .argument = "every",
-                    .expected = "must be at least 1 optimizer step",
-                    .value = static_cast<double>(update.every), .has_value = true};
+            return detail::fault_value(errc::bad_parameter, "every",
+                                       "must be at least 1 optimizer step", update.every);
         return detail::check_range("alpha", update.alpha, 0.0, 1.0, true, "must lie in [0, 1]");
     }
 };

@@ -51,7 +51,8 @@ struct quad_real {
     friend quad_real log1p(quad_real x) { return log1pq(x.value); }
 };
 
-/// |computed - exact| in units of the last place of the exact value, floored at the least subnormal.
+/// |computed - exact| in units of the last place of the exact value, floored at the least
+/// subnormal.
 template <class T>
 double ulps(T computed, quad exact) {
     const quad magnitude = fabsq(exact);

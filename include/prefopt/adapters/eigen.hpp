@@ -32,13 +32,15 @@ template <class D>
 void derived_from_eigen(const Eigen::DenseBase<D>&);
 
 template <class T>
-concept eigen_dense = std::is_class_v<T> && requires(const T& t) { derived_from_eigen(t); };
+concept eigen_dense = std::is_class_v<T> && requires(const T& t) {
+    derived_from_eigen(t);
+};
 
 /// With memory and strides of its own. Eigen's flags are unscoped enums: they are cast to bool, or
 /// the constraint would be a hard error for every type that is not Eigen's.
 template <class T>
-concept eigen_direct = eigen_dense<T> && bool(Eigen::internal::traits<T>::Flags &
-                                              Eigen::DirectAccessBit);
+concept eigen_direct = eigen_dense<T> &&
+    bool(Eigen::internal::traits<T>::Flags& Eigen::DirectAccessBit);
 
 /// Results have the family's shape type: a matrix for a matrix, an array for an array.
 template <eigen_dense T>
@@ -94,9 +96,11 @@ struct adapter<T> : detail::eigen_results<T> {
         if constexpr (detail::eigen_family<T>::is_vector)
             return prefopt::view(t.data(), {t.size()}, {t.innerStride()});
         else if constexpr (bool(T::IsRowMajor))
-            return prefopt::view(t.data(), {t.rows(), t.cols()}, {t.outerStride(), t.innerStride()});
+            return prefopt::view(t.data(), {t.rows(), t.cols()},
+                                 {t.outerStride(), t.innerStride()});
         else
-            return prefopt::view(t.data(), {t.rows(), t.cols()}, {t.innerStride(), t.outerStride()});
+            return prefopt::view(t.data(), {t.rows(), t.cols()},
+                                 {t.innerStride(), t.outerStride()});
     }
 };
 

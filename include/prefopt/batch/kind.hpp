@@ -15,6 +15,8 @@ enum class loss_kind : std::uint8_t { pairwise, unpaired, listwise };
 
 /// A loss with a frozen or slowly moving reference, as a trust region needs.
 template <class Loss>
-concept has_reference = requires { requires Loss::has_reference; };
+concept has_reference = requires {
+    requires Loss::has_reference;
+};
 
 }  // namespace prefopt::inline PREFOPT_ABI

@@ -6,7 +6,8 @@
 //     static constexpr auto kind = loss_kind::listwise;
 //     status check_parameters() const;
 //     T term(std::span<T> log_ratios, std::size_t placed) const;
-//         // in: K log-ratios in rank order; out: their gradient; returns the loss. Any real scalar T.
+//         // in: K log-ratios in rank order; out: their gradient; returns the loss. Any real scalar
+//         T.
 //     T reward(T log_ratio) const;
 // PREFOPT_LISTWISE_CALLS gives it operator(), into and check.
 
@@ -117,12 +118,11 @@ inline status check_rankings(const listwise_inputs& in, const listwise_options& 
                 seen[static_cast<std::size_t>(answer)] = 1;
                 continue;
             }
-            return {.code = errc::not_permutation, .argument = "ranking",
-                    .expected = answer < 0 || answer >= n
-                                    ? "is not the index of an answer of its list"
-                                    : "names an answer that an earlier place has already",
-                    .index = b * k + rank, .value = static_cast<double>(answer),
-                    .has_value = true};
+            return fault_value(errc::not_permutation, "ranking",
+                               answer < 0 || answer >= n
+                                   ? "is not the index of an answer of its list"
+                                   : "names an answer that an earlier place has already",
+                               answer, b * k + rank);
         }
     }
     return {};
@@ -132,10 +132,8 @@ inline status check_list_counts(const listwise_options& o, std::ptrdiff_t k) noe
     if (!o.counts.has_value) return {};
     for (std::ptrdiff_t b = 0; b < o.counts.extents[0]; ++b)
         if (const std::int64_t n = o.counts(b); n < 1 || n > k)
-            return {.code = n == 0 ? errc::empty_sequence : errc::bad_parameter,
-                    .argument = "counts",
-                    .expected = "must be at least 1 and at most the number of columns", .index = b,
-                    .value = static_cast<double>(n), .has_value = true};
+            return fault_value(n == 0 ? errc::empty_sequence : errc::bad_parameter, "counts",
+                               "must be at least 1 and at most the number of columns", n, b);
     return {};
 }
 
@@ -144,35 +142,31 @@ status check_listwise(const Formula& f, const listwise_inputs& in, const listwis
                       const listwise_outputs& out, std::span<double> workspace) {
     if (status s = f.check_parameters(); !s.ok()) return s;
     if (o.placed < 0)
-        return {.code = errc::bad_parameter, .argument = "placed",
-                .expected = "must be at least 0 (0 places every answer)",
-                .value = static_cast<double>(o.placed), .has_value = true};
+        return fault_value(errc::bad_parameter, "placed",
+                           "must be at least 0 (0 places every answer)", o.placed);
     const std::ptrdiff_t b = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
-    const shape lists{1, {b}};
+    const shape lists = length(b);
     const shape all{2, {b, k}};
-    status s = check_operands({describe("policy", in.policy),
-                               describe("reference", in.reference, all, "policy"),
-                               describe("ranking", in.ranking, all, "policy"),
-                               describe("weights", o.weights, lists),
-                               describe("counts", o.counts, lists),
-                               describe("losses", out.losses, lists),
-                               describe("grad", out.grad, all, "policy"),
-                               describe("rewards", out.rewards, all, "policy")});
+    status s = check_operands(
+        {describe("policy", in.policy), describe("reference", in.reference, all, "policy"),
+         describe("ranking", in.ranking, all, "policy"), describe("weights", o.weights, lists),
+         describe("counts", o.counts, lists), describe("losses", out.losses, lists),
+         describe("grad", out.grad, all, "policy"),
+         describe("rewards", out.rewards, all, "policy")});
     if (!s.ok()) return s;
     s = first_of({check_weights(o.weights), check_list_counts(o, k)});
     if (!s.ok()) return s;
     if (static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
-        return {.code = errc::workspace_too_small, .argument = "workspace",
-                .expected = "must hold listwise_workspace(K) doubles:",
-                .found = {1, {static_cast<std::ptrdiff_t>(workspace.size())}},
-                .wanted = {1, {listwise_workspace(k)}}};
+        return fault_shape(
+            errc::workspace_too_small, "workspace", "must hold listwise_workspace(K) doubles:",
+            length(static_cast<std::ptrdiff_t>(workspace.size())), length(listwise_workspace(k)));
     list_scratch scratch(workspace, k);
     s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
     if (!s.ok()) return s;
     if (b > 0 && k == 0)
-        return {.code = errc::empty_sequence, .argument = "policy",
-                .expected = "must have at least one answer per list", .found = all};
+        return fault_shape(errc::empty_sequence, "policy", "must have at least one answer per list",
+                           all);
     return first_of({check_not_empty(b, o.reduction, "policy"),
                      o.reference_versions.check(b, current_version(f))});
 }
@@ -217,8 +211,9 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
         store_block(out.rewards, 0, k, scratch.row, b);
 
         const std::ptrdiff_t placed = o.placed == 0 || o.placed > n ? n : o.placed;
-        const double value = f.term(std::span<double>(scratch.log_ratios, static_cast<std::size_t>(n)),
-                                    static_cast<std::size_t>(placed));
+        const double value =
+            f.term(std::span<double>(scratch.log_ratios, static_cast<std::size_t>(n)),
+                   static_cast<std::size_t>(placed));
         for (std::ptrdiff_t rank = 0; rank < n; ++rank)
             scratch.row[answer_at(in, b, rank)] =
                 kept ? weight * scale * scratch.log_ratios[rank] : 0.0;
@@ -304,6 +299,7 @@ status listwise_check(const Formula& f, const listwise_options& o, const listwis
 /// The calls of a listwise loss: `loss(policy, reference, options)` for answers stored best first,
 /// `loss(policy, reference, ranking, options)` for any storage; `into` with outputs before the
 /// options, which never allocates; `check`. ranking(b, k) is the index of the answer placed k-th.
+// clang-format off
 #define PREFOPT_LISTWISE_CALLS(Self)                                                               \
     template <class P, class R>                                                                    \
         requires(Self::kind == ::prefopt::loss_kind::listwise)                                     \
@@ -347,5 +343,6 @@ status listwise_check(const Formula& f, const listwise_options& o, const listwis
         return ::prefopt::detail::listwise_check(*this, options, outputs, policy, reference,       \
                                                  ranking);                                         \
     }
+// clang-format on
 
 }  // namespace prefopt::inline PREFOPT_ABI

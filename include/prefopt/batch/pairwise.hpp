@@ -41,7 +41,8 @@ struct pairwise_options {
     input<1> weights{};
     /// The version(s) of the reference that the reference log-probs were computed under.
     prefopt::reference_versions reference_versions{};
-    /// (B) scored tokens of the chosen answers; required by length-averaged losses, refused by others.
+    /// (B) scored tokens of the chosen answers; required by length-averaged losses, refused by
+    /// others.
     index_input<1> chosen_counts{};
     /// (B) scored tokens of the rejected answers.
     index_input<1> rejected_counts{};
@@ -104,27 +105,26 @@ status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwis
             !s.ok())
             return s;
     } else if (o.chosen_counts.has_value || o.rejected_counts.has_value) {
-        return {.code = errc::bad_parameter,
-                .argument = o.chosen_counts.has_value ? "chosen_counts" : "rejected_counts",
-                .expected = "is not used by a loss of summed log-probs"};
+        return fault(errc::bad_parameter,
+                     o.chosen_counts.has_value ? "chosen_counts" : "rejected_counts",
+                     "is not used by a loss of summed log-probs");
     }
     const char* first = Formula::has_reference ? "policy_chosen" : "chosen_scores";
     const char* second = Formula::has_reference ? "policy_rejected" : "rejected_scores";
     const std::ptrdiff_t n = in.policy_chosen.extents[0];
-    const shape b{1, {n}};
-    const status s =
-        check_operands({describe(first, in.policy_chosen),
-                        describe(second, in.policy_rejected, b, first),
-                        describe("reference_chosen", in.reference_chosen, b, first),
-                        describe("reference_rejected", in.reference_rejected, b, first),
-                        describe("weights", o.weights, b, first),
-                        describe("chosen_counts", o.chosen_counts, b, first),
-                        describe("rejected_counts", o.rejected_counts, b, first),
-                        describe("losses", out.losses, b, first),
-                        describe("grad_chosen", out.grad_chosen, b, first),
-                        describe("grad_rejected", out.grad_rejected, b, first),
-                        describe("chosen_rewards", out.chosen_rewards, b, first),
-                        describe("rejected_rewards", out.rejected_rewards, b, first)});
+    const shape b = length(n);
+    const status s = check_operands(
+        {describe(first, in.policy_chosen), describe(second, in.policy_rejected, b, first),
+         describe("reference_chosen", in.reference_chosen, b, first),
+         describe("reference_rejected", in.reference_rejected, b, first),
+         describe("weights", o.weights, b, first),
+         describe("chosen_counts", o.chosen_counts, b, first),
+         describe("rejected_counts", o.rejected_counts, b, first),
+         describe("losses", out.losses, b, first),
+         describe("grad_chosen", out.grad_chosen, b, first),
+         describe("grad_rejected", out.grad_rejected, b, first),
+         describe("chosen_rewards", out.chosen_rewards, b, first),
+         describe("rejected_rewards", out.rejected_rewards, b, first)});
     if (!s.ok()) return s;
     return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, first),
                      check_counts("chosen_counts", o.chosen_counts),
@@ -207,8 +207,11 @@ auto pairwise_call(const Formula& f, const pairwise_options& o, const Tensors&..
         require(check_pairwise(f, in, o, {}));
         using scalar = result_scalar_t<element_t<Like>>;
         const auto make = [&] { return make_like<scalar>(like, in.policy_chosen.extents); };
-        pairwise_result<decltype(make())> r{.loss = 0, .losses = make(), .grad_chosen = make(),
-                                            .grad_rejected = make(), .chosen_rewards = make(),
+        pairwise_result<decltype(make())> r{.loss = 0,
+                                            .losses = make(),
+                                            .grad_chosen = make(),
+                                            .grad_rejected = make(),
+                                            .chosen_rewards = make(),
                                             .rejected_rewards = make()};
         const batch_result b = run_pairwise(f, in, o, outputs_of(r));
         r.loss = b.loss;
@@ -239,6 +242,7 @@ status pairwise_check(const Formula& f, const pairwise_options& o, const pairwis
 /// pairwise_result; `loss.into(pc, pr, rc, rr, outputs, options)` writes to the caller's memory and
 /// never allocates; `loss.check(...)` returns what either would refuse. A macro, because a base
 /// class would make GCC's -Wextra warn at every `dpo{.beta = 0.1}` in a user's code.
+// clang-format off
 #define PREFOPT_PAIRWISE_CALLS(Self)                                                               \
     template <class Pc, class Pr, class Rc, class Rr>                                              \
         requires(Self::kind == ::prefopt::loss_kind::pairwise && Self::has_reference)              \
@@ -268,5 +272,6 @@ status pairwise_check(const Formula& f, const pairwise_options& o, const pairwis
                                                  policy_rejected, reference_chosen,                \
                                                  reference_rejected);                              \
     }
+// clang-format on
 
 }  // namespace prefopt::inline PREFOPT_ABI

@@ -38,20 +38,20 @@ public:
     [[nodiscard]] status check(std::ptrdiff_t examples, const std::uint64_t* current) const {
         constexpr const char* name = "reference_versions";
         const auto stale = [&](std::int64_t index, std::uint64_t got) {
-            return status{.code = errc::stale_reference, .argument = name,
-                          .expected = current != nullptr
-                                          ? "must be the reference's current version: the reference "
-                                            "has moved since these log-probs were computed"
-                                          : "must all be one version",
-                          .index = index, .value = static_cast<double>(got), .has_value = true};
+            return detail::fault_value(
+                errc::stale_reference, name,
+                current != nullptr ? "must be the reference's current version: the reference "
+                                     "has moved since these log-probs were computed"
+                                   : "must all be one version",
+                got, index);
         };
         if (one_given_ && current != nullptr && one_ != *current) return stale(-1, one_);
         if (!many_given_) return {};
         if (static_cast<std::ptrdiff_t>(many_.size()) != examples)
-            return {.code = errc::shape_mismatch, .argument = name,
-                    .expected = "must have one entry per example",
-                    .found = {1, {static_cast<std::ptrdiff_t>(many_.size())}},
-                    .wanted = {1, {examples}}};
+            return detail::fault_shape(errc::shape_mismatch, name,
+                                       "must have one entry per example",
+                                       detail::length(static_cast<std::ptrdiff_t>(many_.size())),
+                                       detail::length(examples));
         for (std::size_t i = 0; i < many_.size(); ++i)
             if (many_[i] != (current != nullptr ? *current : many_[0]))
                 return stale(static_cast<std::int64_t>(i), many_[i]);
@@ -85,26 +85,25 @@ inline status check_weights(const input<1>& weights) noexcept {
         double w = 0;
         load_block(weights, i, 1, &w);
         if (!is_finite(w) || w < 0)
-            return {.code = errc::bad_parameter, .argument = "weights",
-                    .expected = "must be finite and at least 0", .index = i, .value = w,
-                    .has_value = true};
+            return detail::fault_value(errc::bad_parameter, "weights",
+                                       "must be finite and at least 0", w, i);
     }
     return {};
 }
 
 inline status check_not_empty(std::ptrdiff_t examples, reduction how, const char* name) noexcept {
     if (examples > 0 || how == reduction::sum) return {};
-    return {.code = errc::empty_batch, .argument = name,
-            .expected = "is empty: the mean over no examples is not defined (reduction::sum is)"};
+    return detail::fault(errc::empty_batch, name,
+                         "is empty: the mean over no examples is not defined (reduction::sum is)");
 }
 
 /// A count of scored tokens per example must be given and positive where averages are taken.
 inline status check_counts(const char* name, const index_input<1>& counts) noexcept {
     for (std::ptrdiff_t i = 0; i < counts.extents[0]; ++i)
         if (const std::int64_t n = counts(i); n < 1)
-            return {.code = errc::empty_sequence, .argument = name,
-                    .expected = "must be at least 1: the average over no tokens is not defined",
-                    .index = i, .value = static_cast<double>(n), .has_value = true};
+            return detail::fault_value(
+                errc::empty_sequence, name,
+                "must be at least 1: the average over no tokens is not defined", n, i);
     return {};
 }
 

@@ -80,8 +80,10 @@ struct sequence_batch {
 
     template <class L, class Y>
     sequence_batch(const L& logits_, const Y& labels_, const sequence_options& o)
-        : logits(lift<input, 3>(logits_)), labels(lift<index_input, 2>(labels_)),
-          offsets(o.offsets), rank(adapter<L>::rank) {
+        : logits(lift<input, 3>(logits_)),
+          labels(lift<index_input, 2>(labels_)),
+          offsets(o.offsets),
+          rank(adapter<L>::rank) {
         static_assert(adapter<L>::rank == adapter<Y>::rank + 1,
                       "prefopt: labels have one dimension less than logits: (B, T, V) with (B, T), "
                       "(N, V) with (N)");
@@ -97,8 +99,8 @@ struct sequence_batch {
     void for_each_row(std::ptrdiff_t b, const F& f) const {
         const std::ptrdiff_t outer = offsets.has_value ? 0 : b;
         const auto first = offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : 0;
-        const auto last = offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1))
-                                            : logits.extents[1];
+        const auto last =
+            offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1)) : logits.extents[1];
         for (std::ptrdiff_t row = first; row < last; ++row) f(outer, row);
     }
 };
@@ -106,13 +108,12 @@ struct sequence_batch {
 inline status check_offsets(const index_input<1>& offsets, std::ptrdiff_t rows) noexcept {
     if (!offsets.has_value) return {};
     const auto bad = [&](std::ptrdiff_t i, const char* expected) {
-        return status{.code = errc::bad_offsets, .argument = "offsets", .expected = expected,
-                      .index = i, .value = static_cast<double>(offsets(i)), .has_value = true};
+        return fault_value(errc::bad_offsets, "offsets", expected, offsets(i), i);
     };
     const std::ptrdiff_t last = offsets.extents[0] - 1;
     if (last < 0)
-        return {.code = errc::bad_offsets, .argument = "offsets",
-                .expected = "must hold B + 1 numbers, 0 first", .found = shape_of(offsets.extents)};
+        return fault_shape(errc::bad_offsets, "offsets", "must hold B + 1 numbers, 0 first",
+                           shape_of(offsets.extents));
     if (offsets(0) != 0) return bad(0, "must start at 0");
     for (std::ptrdiff_t i = 1; i <= last; ++i) {
         if (offsets(i) < offsets(i - 1)) return bad(i, "must not decrease");
@@ -122,14 +123,19 @@ inline status check_offsets(const index_input<1>& offsets, std::ptrdiff_t rows) 
     return {};
 }
 
+inline status fault_label(std::int64_t label, std::ptrdiff_t index, std::ptrdiff_t vocab) noexcept {
+    status s =
+        fault_value(errc::label_out_of_range, "labels",
+                    "must be less than the vocabulary's size (negative: not scored)", label, index);
+    s.wanted = length(vocab);
+    return s;
+}
+
 inline status check_labels(const index_input<2>& labels, std::ptrdiff_t vocab) noexcept {
     for (std::ptrdiff_t i = 0; i < labels.extents[0]; ++i)
         for (std::ptrdiff_t j = 0; j < labels.extents[1]; ++j)
             if (const std::int64_t y = labels(i, j); y >= vocab)
-                return {.code = errc::label_out_of_range, .argument = "labels",
-                        .expected = "must be less than the vocabulary's size (negative: not scored)",
-                        .index = i * labels.extents[1] + j, .value = static_cast<double>(y),
-                        .has_value = true, .wanted = {1, {vocab}}};
+                return fault_label(y, i * labels.extents[1] + j, vocab);
     return {};
 }
 
@@ -144,13 +150,13 @@ inline status check_sequences(const sequence_batch& s, const char* written_name,
     // What is written in place is checked as an output only.
     const bool in_place = written.has_value && std::string_view(written_name) == logits.name;
     if (s.offsets.has_value && rank == 3)
-        return {.code = errc::bad_parameter, .argument = "offsets",
-                .expected = "is for packed (N, V) logits; (B, T, V) has its sequences already"};
+        return fault(errc::bad_parameter, "offsets",
+                     "is for packed (N, V) logits; (B, T, V) has its sequences already");
     logits.present = !in_place;
-    const shape b{1, {s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences()}};
+    const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
     const status found = check_operands(
-        {logits, describe_as("labels", s.labels, rank - 1, rows),
-         describe("offsets", s.offsets), describe("grad_sum", grad_sum, b),
+        {logits, describe_as("labels", s.labels, rank - 1, rows), describe("offsets", s.offsets),
+         describe("grad_sum", grad_sum, b),
          describe_as(written_name, written, rank, logits.extents, in_place ? "" : "logits"),
          describe("sum", sums, b)});
     if (!found.ok()) return found;

@@ -18,24 +18,24 @@ namespace prefopt::inline PREFOPT_ABI {
 /// what they touch, and are counted.
 struct batch_summary {
     std::int64_t examples = 0;
-    double loss = 0;                         ///< sum over examples, weighted as the loss was
+    double loss = 0;  ///< sum over examples, weighted as the loss was
 
-    std::int64_t chosen = 0;                 ///< answers that were chosen, desirable or placed first
-    std::int64_t rejected = 0;               ///< answers that were not
-    double chosen_reward = 0;                ///< sum of beta * log-ratio over the chosen
+    std::int64_t chosen = 0;    ///< answers that were chosen, desirable or placed first
+    std::int64_t rejected = 0;  ///< answers that were not
+    double chosen_reward = 0;   ///< sum of beta * log-ratio over the chosen
     double rejected_reward = 0;
-    double chosen_log_ratio = 0;             ///< sum of policy - reference over the chosen
+    double chosen_log_ratio = 0;  ///< sum of policy - reference over the chosen
     double rejected_log_ratio = 0;
-    std::int64_t chosen_below_reference = 0; ///< chosen answers with policy < reference
+    std::int64_t chosen_below_reference = 0;  ///< chosen answers with policy < reference
 
-    std::int64_t comparisons = 0;            ///< examples that compare a chosen answer with another
-    double margin = 0;                       ///< sum over comparisons of the reward difference
-    std::int64_t wins = 0;                   ///< chosen strictly above
-    std::int64_t ties = 0;                   ///< exactly equal
+    std::int64_t comparisons = 0;  ///< examples that compare a chosen answer with another
+    double margin = 0;             ///< sum over comparisons of the reward difference
+    std::int64_t wins = 0;         ///< chosen strictly above
+    std::int64_t ties = 0;         ///< exactly equal
 
-    std::int64_t nonfinite = 0;              ///< examples whose loss is NaN or infinite
-    std::int64_t empty = 0;                  ///< sequences without a scored token
-    std::int64_t unweighted = 0;             ///< examples left out by a weight of 0
+    std::int64_t nonfinite = 0;   ///< examples whose loss is NaN or infinite
+    std::int64_t empty = 0;       ///< sequences without a scored token
+    std::int64_t unweighted = 0;  ///< examples left out by a weight of 0
 
     /// Adds another batch's.
     constexpr void merge(const batch_summary& b) noexcept {

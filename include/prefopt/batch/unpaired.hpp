@@ -70,18 +70,15 @@ status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaire
                       const unpaired_outputs& out) {
     if (status s = f.check_parameters(); !s.ok()) return s;
     if (!is_nan(in.kl) && in.kl < 0)
-        return {.code = errc::bad_parameter, .argument = "kl",
-                .expected = "must be at least 0 (kl_estimate clamps it, after the mean)",
-                .value = in.kl, .has_value = true};
+        return fault_value(errc::bad_parameter, "kl",
+                           "must be at least 0 (kl_estimate clamps it, after the mean)", in.kl);
     const std::ptrdiff_t n = in.policy.extents[0];
-    const shape b{1, {n}};
-    const status s = check_operands({describe("policy", in.policy),
-                                     describe("reference", in.reference, b, "policy"),
-                                     describe("desirable", in.desirable, b, "policy"),
-                                     describe("weights", o.weights, b, "policy"),
-                                     describe("losses", out.losses, b, "policy"),
-                                     describe("grad", out.grad, b, "policy"),
-                                     describe("rewards", out.rewards, b, "policy")});
+    const shape b = length(n);
+    const status s = check_operands(
+        {describe("policy", in.policy), describe("reference", in.reference, b, "policy"),
+         describe("desirable", in.desirable, b, "policy"),
+         describe("weights", o.weights, b, "policy"), describe("losses", out.losses, b, "policy"),
+         describe("grad", out.grad, b, "policy"), describe("rewards", out.rewards, b, "policy")});
     if (!s.ok()) return s;
     return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, "policy"),
                      o.reference_versions.check(n, current_version(f))});
@@ -163,9 +160,10 @@ status unpaired_check(const Formula& f, const unpaired_options& o, const unpaire
 }  // namespace detail
 
 /// The calls of an unpaired loss: `loss(policy, reference, desirable, kl, options)` allocates;
-/// `loss.into(policy, reference, desirable, kl, outputs, options)` writes to the caller's memory and
-/// never allocates; `loss.check(...)` returns what either would refuse. `desirable` is (N) bool,
-/// bytes or integers, non-zero meaning desirable.
+/// `loss.into(policy, reference, desirable, kl, outputs, options)` writes to the caller's memory
+/// and never allocates; `loss.check(...)` returns what either would refuse. `desirable` is (N)
+/// bool, bytes or integers, non-zero meaning desirable.
+// clang-format off
 #define PREFOPT_UNPAIRED_CALLS(Self)                                                               \
     template <class P, class R, class D>                                                           \
         requires(Self::kind == ::prefopt::loss_kind::unpaired)                                     \
@@ -189,5 +187,6 @@ status unpaired_check(const Formula& f, const unpaired_options& o, const unpaire
         return ::prefopt::detail::unpaired_check(*this, options, outputs, kl, policy, reference,   \
                                                  desirable);                                       \
     }
+// clang-format on
 
 }  // namespace prefopt::inline PREFOPT_ABI

@@ -39,9 +39,8 @@ struct structural {};
 
 template <class T>
 concept plain_range = std::ranges::contiguous_range<T> && std::ranges::sized_range<T> &&
-                      (real_scalar<std::ranges::range_value_t<T>> ||
-                       std::integral<std::ranges::range_value_t<T>> ||
-                       std::same_as<std::ranges::range_value_t<T>, std::byte>);
+    (real_scalar<std::ranges::range_value_t<T>> || std::integral<std::ranges::range_value_t<T>> ||
+     std::same_as<std::ranges::range_value_t<T>, std::byte>);
 
 template <plain_range T>
     requires(!std::is_array_v<T>)
@@ -124,7 +123,9 @@ struct adapter : detail::structural<T> {};
 
 /// A lazy expression: it has to be evaluated before it can be seen.
 template <class T>
-concept expression = requires(const T& t) { adapter<T>::materialise(t); };
+concept expression = requires(const T& t) {
+    adapter<T>::materialise(t);
+};
 
 /// A tensor of host memory that an adapter can show as a view.
 template <class T>
@@ -146,8 +147,9 @@ struct is_view<prefopt::view<T, R>> : std::true_type {};
 
 /// Whether a temporary of this type refers to memory that outlives it.
 template <class T>
-concept borrowed = is_view<T>::value || std::ranges::borrowed_range<T> ||
-                   requires { requires bool(adapter<T>::borrowed); };
+concept borrowed = is_view<T>::value || std::ranges::borrowed_range<T> || requires {
+    requires bool(adapter<T>::borrowed);
+};
 
 /// The tensor itself, or its value if it is an expression: `auto&& held = hold(argument);` keeps
 /// the value alive to the end of the enclosing block.
@@ -164,8 +166,8 @@ using held_t = std::remove_cvref_t<decltype(hold(std::declval<const T&>()))>;
 
 /// The scalar type of a tensor, without const.
 template <class T>
-using element_t = std::remove_cv_t<
-    std::remove_pointer_t<decltype(adapter<T>::view(std::declval<T&>()).data)>>;
+using element_t =
+    std::remove_cv_t<std::remove_pointer_t<decltype(adapter<T>::view(std::declval<T&>()).data)>>;
 
 /// An owning result of `t`'s family with scalar S.
 template <class S, class T, std::size_t R>

@@ -31,8 +31,8 @@ struct operand {
     bool is_output = false;
     bool is_real = false;
     scalar_kind kind = scalar_kind::f64;
-    shape wanted{};          ///< rank 0: any shape
-    const char* like = "";   ///< the argument whose shape it must have
+    shape wanted{};         ///< rank 0: any shape
+    const char* like = "";  ///< the argument whose shape it must have
 
     [[nodiscard]] bool empty() const noexcept {
         for (std::size_t i = 0; i < extents.rank; ++i)
@@ -130,35 +130,33 @@ inline bool overlap(const operand& a, const operand& b) noexcept {
     const std::uintptr_t wa = pa.end - pa.begin;
     const std::uintptr_t wb = pb.end - pb.begin;
     if (wa > period || wb > period) return true;
-    const std::uintptr_t gap =
-        pb.begin >= pa.begin ? (pb.begin - pa.begin) % period
-                             : (period - (pa.begin - pb.begin) % period) % period;
+    const std::uintptr_t gap = pb.begin >= pa.begin
+                                   ? (pb.begin - pa.begin) % period
+                                   : (period - (pa.begin - pb.begin) % period) % period;
     return gap < wa || period - gap < wb;
 }
 
 inline status check_null(const operand& o) noexcept {
     if (o.data != nullptr || o.empty()) return {};
-    return {.code = errc::null_pointer, .argument = o.name,
-            .expected = "is a null pointer although its extents are not zero",
-            .found = o.extents};
+    return fault_shape(errc::null_pointer, o.name,
+                       "is a null pointer although its extents are not zero", o.extents);
 }
 
 inline status check_shape(const operand& o) noexcept {
     for (std::size_t i = 0; i < o.extents.rank; ++i)
         if (o.extents.extents[i] < 0)
-            return {.code = errc::shape_mismatch, .argument = o.name,
-                    .expected = "must not have a negative extent", .found = o.extents};
+            return fault_shape(errc::shape_mismatch, o.name, "must not have a negative extent",
+                               o.extents);
     if (o.wanted.rank == 0 || o.extents == o.wanted) return {};
-    return {.code = errc::shape_mismatch, .argument = o.name,
-            .expected = *o.like != '\0' ? "must have the same shape as" : "must have shape",
-            .other = o.like, .found = o.extents, .wanted = o.wanted};
+    return fault_shape(errc::shape_mismatch, o.name,
+                       *o.like != '\0' ? "must have the same shape as" : "must have shape",
+                       o.extents, o.wanted, o.like);
 }
 
 inline status check_size(const operand& o) noexcept {
     constexpr std::ptrdiff_t top = std::numeric_limits<std::ptrdiff_t>::max();
-    const status overflow{.code = errc::size_overflow, .argument = o.name,
-                          .expected = "spans more bytes than a pointer can address",
-                          .found = o.extents};
+    const status overflow = fault_shape(errc::size_overflow, o.name,
+                                        "spans more bytes than a pointer can address", o.extents);
     if (o.empty()) return {};
     std::ptrdiff_t count = o.element_size > 0 ? o.element_size : 1;
     std::ptrdiff_t reach = count;
@@ -192,20 +190,18 @@ inline status check_stride(const operand& o) noexcept {
         const std::size_t i = order[k];
         if (o.extents.extents[i] < 2) continue;
         if (magnitude(i) < span)
-            return {.code = errc::bad_stride, .argument = o.name,
-                    .expected = "is an output whose strides make its elements overlap",
-                    .found = o.extents};
+            return fault_shape(errc::bad_stride, o.name,
+                               "is an output whose strides make its elements overlap", o.extents);
         span += magnitude(i) * (o.extents.extents[i] - 1);
     }
     return {};
 }
 
 inline status check_alignment(const operand& o) noexcept {
-    if (o.empty() || reinterpret_cast<std::uintptr_t>(o.data) %
-                             static_cast<std::uintptr_t>(o.alignment) == 0)
+    if (o.empty() ||
+        reinterpret_cast<std::uintptr_t>(o.data) % static_cast<std::uintptr_t>(o.alignment) == 0)
         return {};
-    return {.code = errc::misaligned, .argument = o.name,
-            .expected = "is not aligned to its own element type"};
+    return fault(errc::misaligned, o.name, "is not aligned to its own element type");
 }
 
 /// An output may coincide element for element with a real input (every kernel reads a block before
@@ -216,8 +212,8 @@ inline status check_aliasing(std::span<const operand> all) noexcept {
         for (std::size_t j = 0; j < all.size(); ++j) {
             if (i == j || (all[j].is_output && j < i) || !overlap(all[i], all[j])) continue;
             if (!all[j].is_output && same_elements(all[i], all[j])) continue;
-            return {.code = errc::aliasing, .argument = all[i].name,
-                    .expected = "shares memory with", .other = all[j].name};
+            return fault_shape(errc::aliasing, all[i].name, "shares memory with", {}, {},
+                               all[j].name);
         }
     }
     return {};
@@ -237,27 +233,24 @@ inline status check_operands(std::initializer_list<operand> operands) noexcept {
 template <class Operand>
 status check_given(const char* name, const Operand& t, const char* why) noexcept {
     if (t.has_value) return {};
-    return {.code = errc::bad_parameter, .argument = name, .expected = why};
+    return fault(errc::bad_parameter, name, why);
 }
 
 inline status check_positive(const char* name, double value) noexcept {
     if (is_finite(value) && value > 0) return {};
-    return {.code = errc::bad_parameter, .argument = name,
-            .expected = "must be finite and greater than 0", .value = value, .has_value = true};
+    return fault_value(errc::bad_parameter, name, "must be finite and greater than 0", value);
 }
 
 inline status check_not_negative(const char* name, double value) noexcept {
     if (is_finite(value) && value >= 0) return {};
-    return {.code = errc::bad_parameter, .argument = name,
-            .expected = "must be finite and at least 0", .value = value, .has_value = true};
+    return fault_value(errc::bad_parameter, name, "must be finite and at least 0", value);
 }
 
 /// low <= value < high, or <= high where `closed`.
 inline status check_range(const char* name, double value, double low, double high, bool closed,
                           const char* expected) noexcept {
     if (is_finite(value) && value >= low && (value < high || (closed && value <= high))) return {};
-    return {.code = errc::bad_parameter, .argument = name, .expected = expected, .value = value,
-            .has_value = true};
+    return fault_value(errc::bad_parameter, name, expected, value);
 }
 
 }  // namespace prefopt::inline PREFOPT_ABI::detail

@@ -10,7 +10,8 @@
 
 #include <prefopt/version.hpp>
 
-#if !defined(__cplusplus) || (__cplusplus < 202002L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 202002L))
+#if !defined(__cplusplus) ||                                                                       \
+    (__cplusplus < 202002L && !(defined(_MSVC_LANG) && _MSVC_LANG >= 202002L))
 #error "prefopt needs C++20: pass -std=c++20 (or /std:c++20)"
 #endif
 
@@ -56,8 +57,9 @@
 #include <cstdio>
 #include <cstdlib>
 #define PREFOPT_ASSERT(condition)                                                                  \
-    ((condition) ? void() : (std::fputs("prefopt: broken invariant: " #condition "\n", stderr),    \
-                             std::abort()))
+    ((condition)                                                                                   \
+         ? void()                                                                                  \
+         : (std::fputs("prefopt: broken invariant: " #condition "\n", stderr), std::abort()))
 #elif PREFOPT_ASSERT_LEVEL == 1 && (defined(__GNUC__) || defined(__clang__))
 #define PREFOPT_ASSERT(condition) ((condition) ? void() : __builtin_trap())
 #else

@@ -48,12 +48,24 @@ enum class errc : std::uint8_t {
 
 /// The code's own name, as it is spelled in `errc`.
 constexpr const char* to_string(errc code) noexcept {
-    constexpr const char* names[] = {
-        "ok",            "shape_mismatch",     "empty_batch",  "empty_sequence",
-        "label_out_of_range", "bad_mask",      "bad_parameter", "not_permutation",
-        "bad_offsets",   "aliasing",           "misaligned",   "bad_stride",
-        "size_overflow", "null_pointer",       "bad_tensor",   "workspace_too_small",
-        "nonfinite",     "stale_reference"};
+    constexpr const char* names[] = {"ok",
+                                     "shape_mismatch",
+                                     "empty_batch",
+                                     "empty_sequence",
+                                     "label_out_of_range",
+                                     "bad_mask",
+                                     "bad_parameter",
+                                     "not_permutation",
+                                     "bad_offsets",
+                                     "aliasing",
+                                     "misaligned",
+                                     "bad_stride",
+                                     "size_overflow",
+                                     "null_pointer",
+                                     "bad_tensor",
+                                     "workspace_too_small",
+                                     "nonfinite",
+                                     "stale_reference"};
     const auto i = static_cast<std::size_t>(code);
     return i < std::size(names) ? names[i] : "unknown";
 }
@@ -86,7 +98,7 @@ struct [[nodiscard]] status {
     const char* expected = "";  ///< what was expected, as the end of a sentence: "must be ..."
     const char* other = "";     ///< the argument it was compared with, if any
     std::int64_t index = -1;
-    double value = 0;           ///< the offending value, if has_value
+    double value = 0;  ///< the offending value, if has_value
     bool has_value = false;
     shape found{};
     shape wanted{};
@@ -156,6 +168,40 @@ namespace detail {
 inline void require(const status& s) {
     if (!s.ok()) raise(s);
 }
+
+/// A fault without further evidence.
+inline status fault(errc code, const char* argument, const char* expected,
+                    std::int64_t index = -1) noexcept {
+    status s;
+    s.code = code;
+    s.argument = argument;
+    s.expected = expected;
+    s.index = index;
+    return s;
+}
+
+/// A fault of one value, integer or real.
+template <class V>
+status fault_value(errc code, const char* argument, const char* expected, V value,
+                   std::int64_t index = -1) noexcept {
+    status s = fault(code, argument, expected, index);
+    s.value = static_cast<double>(value);
+    s.has_value = true;
+    return s;
+}
+
+/// A fault of a shape, against the one that was wanted and the argument that has it.
+inline status fault_shape(errc code, const char* argument, const char* expected, const shape& found,
+                          const shape& wanted = {}, const char* other = "") noexcept {
+    status s = fault(code, argument, expected);
+    s.found = found;
+    s.wanted = wanted;
+    s.other = other;
+    return s;
+}
+
+/// The shape of a vector, for messages.
+inline shape length(std::ptrdiff_t n) noexcept { return {1, {n}}; }
 
 /// The first of several independent findings, in order.
 inline status first_of(std::initializer_list<status> findings) noexcept {

@@ -138,8 +138,11 @@ struct index_input {
 
     index_input(const std::vector<bool>& flags)  // NOLINT: implicit by design
         requires(R == 1)
-        : data(&flags), kind(detail::index_kind::packed_bits), has_value(true),
-          extents{static_cast<std::ptrdiff_t>(flags.size())}, strides{1} {}
+        : data(&flags),
+          kind(detail::index_kind::packed_bits),
+          has_value(true),
+          extents{static_cast<std::ptrdiff_t>(flags.size())},
+          strides{1} {}
 
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, index_input> &&

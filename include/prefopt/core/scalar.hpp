@@ -123,8 +123,8 @@ concept label = std::integral<std::remove_cv_t<T>> && !std::same_as<std::remove_
 /// What results are returned in: the type itself, or float for 16-bit storage (a log-prob, a
 /// loss or its gradient never comes back in 16 bits unless the caller's own memory is 16-bit).
 template <real_scalar T>
-using result_scalar_t = std::conditional_t<
-    scalar_traits<std::remove_cv_t<T>>::kind == scalar_kind::f64, double, float>;
+using result_scalar_t =
+    std::conditional_t<scalar_traits<std::remove_cv_t<T>>::kind == scalar_kind::f64, double, float>;
 
 namespace detail {
 

@@ -39,14 +39,10 @@ public:
 
     template <std::integral... I>
         requires(sizeof...(I) == R)
-    T& operator()(I... index) noexcept {
-        return view()(index...);
-    }
+    T& operator()(I... index) noexcept { return view()(index...); }
     template <std::integral... I>
         requires(sizeof...(I) == R)
-    const T& operator()(I... index) const noexcept {
-        return view()(index...);
-    }
+    const T& operator()(I... index) const noexcept { return view()(index...); }
 
 private:
     template <class P>

@@ -57,9 +57,7 @@ struct view {
         : data(pointer), extents(shape), strides(step) {}
 
     /// A view of mutable elements is one of const elements too.
-    constexpr operator view<const T, R>() const noexcept
-        requires(!std::is_const_v<T>)
-    {
+    constexpr operator view<const T, R>() const noexcept requires(!std::is_const_v<T>) {
         return {data, extents, strides};
     }
 

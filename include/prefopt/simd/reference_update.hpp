@@ -23,8 +23,8 @@ namespace prefopt::inline PREFOPT_ABI::detail {
 template <real_scalar P, real_scalar R>
 void update_run(const P* policy, std::ptrdiff_t policy_stride, R* reference,
                 std::ptrdiff_t reference_stride, std::ptrdiff_t n, double alpha) noexcept {
-    using T = std::conditional_t<std::is_same_v<P, double> || std::is_same_v<R, double>, double,
-                                 float>;
+    using T =
+        std::conditional_t<std::is_same_v<P, double> || std::is_same_v<R, double>, double, float>;
     const T a = static_cast<T>(alpha);
     for (std::ptrdiff_t i = 0; i < n; ++i) {
         const P* from = policy + i * policy_stride;

@@ -26,10 +26,10 @@ namespace prefopt::inline PREFOPT_ABI::detail {
 /// T is float for 32- and 16-bit logits, double for 64-bit ones.
 template <class T>
 struct row_statistics {
-    double log_prob = 0;   ///< log p(label) <= 0; NaN where the row has a NaN or +infinity
-    double miss = 0;       ///< 1 - p(label), with all its digits
-    T maximum = 0;         ///< softmax_j = exp(x_j - maximum) / sum
-    double sum = 0;        ///< 0 for a row of -infinity alone, whose softmax is taken as 0
+    double log_prob = 0;  ///< log p(label) <= 0; NaN where the row has a NaN or +infinity
+    double miss = 0;      ///< 1 - p(label), with all its digits
+    T maximum = 0;        ///< softmax_j = exp(x_j - maximum) / sum
+    double sum = 0;       ///< 0 for a row of -infinity alone, whose softmax is taken as 0
 };
 
 /// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
@@ -53,9 +53,9 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
         return r;
     }
     // lse of the others, relative to the label's logit; the difference of two floats is exact here
-    const double behind = sum == 0 ? -std::numeric_limits<double>::infinity()
-                                   : (static_cast<double>(others) - static_cast<double>(x)) +
-                                         std::log(sum);
+    const double behind =
+        sum == 0 ? -std::numeric_limits<double>::infinity()
+                 : (static_cast<double>(others) - static_cast<double>(x)) + std::log(sum);
     const auto [value, derivative] = log_sigmoid_and_derivative(-behind);
     r.log_prob = value;
     r.miss = derivative;
