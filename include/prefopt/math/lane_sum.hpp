@@ -17,19 +17,20 @@ namespace prefopt::inline PREFOPT_ABI::detail {
 
 inline constexpr std::ptrdiff_t lane_count = 64;
 
+/// Sums terms by their position, counted from 0.
 template <class A = double>
 struct lane_sum {
-    std::array<A, lane_count> lane{};
+    std::array<A, static_cast<std::size_t>(lane_count)> lane{};
 
     constexpr void add(std::ptrdiff_t position, const A& term) noexcept {
-        lane[static_cast<std::size_t>(position % lane_count)] += term;
+        lane[static_cast<std::size_t>(position) % lane.size()] += term;
     }
     constexpr void scale(const A& factor) noexcept {
         for (A& x : lane) x *= factor;
     }
     [[nodiscard]] constexpr A total() const noexcept {
-        std::array<A, lane_count> t = lane;
-        for (std::size_t width = lane_count / 2; width > 0; width /= 2)
+        auto t = lane;
+        for (std::size_t width = t.size() / 2; width > 0; width /= 2)
             for (std::size_t i = 0; i < width; ++i) t[i] += t[i + width];
         return t[0];
     }

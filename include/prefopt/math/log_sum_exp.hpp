@@ -31,13 +31,29 @@ struct scaled_sum {
     accumulator_t<T> sum;
 };
 
-/// Whether x is -infinity, for any scalar type, under any compiler flag.
+/// -infinity as any scalar type that can be made from a double (std::numeric_limits is silently 0
+/// for a type that does not specialise it).
+template <class T>
+T minus_infinity() {
+    return T(-std::numeric_limits<double>::infinity());
+}
+
+/// Whether x is -infinity, under any compiler flag.
 template <class T>
 bool is_minus_infinity(const T& x) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
         return is_infinite(x) && std::signbit(x);
     else
-        return x == -std::numeric_limits<T>::infinity();
+        return x == minus_infinity<T>();
+}
+
+/// Whether x is NaN; for float and double, under any compiler flag.
+template <class T>
+bool is_nan_scalar(const T& x) {
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+        return is_nan(x);
+    else
+        return !(x == x);
 }
 
 /// The scaled sum of exp(at(i)) over i in [0, n), i != skip. `at` returns T; NaN propagates into
@@ -47,7 +63,7 @@ scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t
     using std::exp;
     using A = accumulator_t<T>;
     constexpr std::ptrdiff_t block = 2048;
-    T maximum = -std::numeric_limits<T>::infinity();
+    T maximum = minus_infinity<T>();
     lane_sum<A> lanes;
     // A block is at most two runs: the skipped position splits it.
     const auto in_runs = [skip](std::ptrdiff_t first, std::ptrdiff_t last, const auto& visit) {
@@ -91,12 +107,10 @@ std::remove_cv_t<T> log_sum_exp(std::span<T, N> row) {
     const auto at = [&](std::ptrdiff_t i) -> V { return row[static_cast<std::size_t>(i)]; };
     const auto [maximum, sum] = detail::sum_of_exponentials<V>(n, at);
     using A = detail::accumulator_t<V>;
-    if constexpr (std::is_same_v<V, float> || std::is_same_v<V, double>) {
-        if (is_infinite(maximum)) {  // all -infinity, or some +infinity: unless there is a NaN
-            for (const V x : row)
-                if (is_nan(x)) return x;
-            return maximum;
-        }
+    if (detail::is_minus_infinity(maximum) || detail::is_minus_infinity(V(-maximum))) {
+        for (const V& x : row)  // all -infinity, or some +infinity: unless there is a NaN
+            if (detail::is_nan_scalar(x)) return x;
+        return maximum;
     }
     return V(A(maximum) + log(sum));
 }
