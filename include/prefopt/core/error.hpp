@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include <prefopt/core/config.hpp>
 
@@ -119,15 +121,11 @@ struct [[nodiscard]] status {
     }
 
 private:
+    /// The shortest text that reads back as x.
     static std::string number(double x) {
-        char buffer[40];
-        std::snprintf(buffer, sizeof buffer, "%.17g", x);
-        for (int digits = 1; digits < 17; ++digits) {  // the shortest text that reads back as x
-            char shorter[40];
-            std::snprintf(shorter, sizeof shorter, "%.*g", digits, x);
-            if (std::strtod(shorter, nullptr) == x) return shorter;
-        }
-        return buffer;
+        std::array<char, 32> buffer{};
+        const auto [end, failed] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), x);
+        return failed == std::errc{} ? std::string(buffer.data(), end) : "?";
     }
 };
 

@@ -53,7 +53,7 @@ bool is_nan_scalar(const T& x) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
         return is_nan(x);
     else
-        return !(x == x);
+        return !(x == x);  // NOLINT(misc-redundant-expression): false for NaN alone
 }
 
 /// The scaled sum of exp(at(i)) over i in [0, n), i != skip. `at` returns T; NaN propagates into
