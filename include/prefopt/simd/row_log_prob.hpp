@@ -2,7 +2,8 @@
 //
 // The row kernels: one row of logits and one label -> log p(label), and the direction
 // onehot(label) - softmax. Where the time goes: everything else here is bookkeeping around these
-// two functions, and vectorised kernels replace them and nothing else.
+// two functions. Rows that are contiguous go to the vectorised kernels of the machine; all others,
+// and rows with NaN, +infinity or logits of absurd size, to the scalar code here.
 //
 // log p(y) is computed as log_sigmoid(x_y - lse of the others). This is exact at both ends: a
 // confident token keeps its digits ([20, 0 x 999] gives -2.05909e-6, not 0), and no rounding can
@@ -19,6 +20,7 @@
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
+#include <prefopt/simd/kernels.hpp>
 
 namespace prefopt::inline PREFOPT_ABI::detail {
 
@@ -28,16 +30,50 @@ template <class T>
 struct row_statistics {
     double log_prob = 0;  ///< log p(label) <= 0; NaN where the row has a NaN or +infinity
     double miss = 0;      ///< 1 - p(label), with all its digits
-    T maximum = 0;        ///< softmax_j = exp(x_j - maximum) / sum
     double sum = 0;       ///< 0 for a row of -infinity alone, whose softmax is taken as 0
+    T maximum = 0;        ///< scalar: softmax_j = exp(x_j - maximum) / sum
+    double exponent = 0;  ///< vectors: softmax_j = exp(x_j) / (sum * 2^exponent)
+    instruction_set set = instruction_set::scalar;  ///< who computed it, and goes on with it
 };
 
-/// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
-/// A row of -infinity alone has log-prob -infinity and zero gradient; any NaN or +infinity gives
-/// NaN; -infinity entries beside finite ones (a masked vocabulary) contribute exactly nothing.
+/// A double and what its rounding lost.
+struct double_double {
+    double high = 0;
+    double low = 0;
+
+    /// a + b with its rounding error (Knuth).
+    static double_double sum(double a, double b) noexcept {
+        const double high = a + b;
+        if (!is_finite(high)) return {high, 0};
+        const double b_part = high - a;
+        return {high, (a - (high - b_part)) + (b - b_part)};
+    }
+};
+
+/// exponent * ln 2 - x + log(sum): how far the label is behind the log-sum-exp of the others.
+inline double_double lag(double exponent, double x, double sum) noexcept {
+    constexpr double ln2 = 0.6931471805599453;
+    const double product = exponent * ln2;
+    const double_double difference = double_double::sum(product, -x);
+    const double_double total = double_double::sum(difference.high, std::log(sum));
+    return {total.high, std::fma(exponent, ln2, -product) + exponent * 2.3190468138462996e-17 +
+                            difference.low + total.low};
+}
+
+/// log p(label) and 1 - p(label) from how far the label is behind. A confident token's log-prob is
+/// the exponential of that number, so its low part counts.
+template <class T>
+void finish_statistics(row_statistics<T>& r, double_double behind) noexcept {
+    const auto [value, derivative] = log_sigmoid_and_derivative(-behind.high);
+    r.log_prob = value - derivative * behind.low;
+    r.miss = derivative + derivative * (1 - derivative) * behind.low;
+}
+
+/// The scalar kernel: any stride, any input.
 template <real_scalar S>
-row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
-                                          std::ptrdiff_t label) noexcept {
+row_statistics<compute_t<S>> scalar_row_log_prob(const S* row, std::ptrdiff_t vocab,
+                                                 std::ptrdiff_t stride,
+                                                 std::ptrdiff_t label) noexcept {
     using T = compute_t<S>;
     const auto at = [=](std::ptrdiff_t i) { return load(row + i * stride); };
     const T x = at(label);
@@ -52,16 +88,53 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
         r.log_prob = r.miss = r.sum = std::numeric_limits<double>::quiet_NaN();
         return r;
     }
-    // lse of the others, relative to the label's logit; the difference of two floats is exact here
-    const double behind =
-        sum == 0 ? -std::numeric_limits<double>::infinity()
-                 : (static_cast<double>(others) - static_cast<double>(x)) + std::log(sum);
-    const auto [value, derivative] = log_sigmoid_and_derivative(-behind);
-    r.log_prob = value;
-    r.miss = derivative;
-    r.sum = x > others ? 1 + sum * std::exp(static_cast<double>(others) - static_cast<double>(x))
-                       : sum + std::exp(static_cast<double>(x) - static_cast<double>(others));
+    const auto lead = double_double::sum(static_cast<double>(others), -static_cast<double>(x));
+    if (sum != 0) {
+        double_double behind = double_double::sum(lead.high, std::log(sum));
+        behind.low += lead.low;
+        finish_statistics(r, behind);
+    }
+    r.sum = x > others ? 1 + sum * std::exp(lead.high) : sum + std::exp(-lead.high);
     return r;
+}
+
+#if PREFOPT_SIMD_X86
+/// The vector kernels; false where the scalar one is needed.
+template <real_scalar S>
+bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t label,
+                         instruction_set set, row_statistics<compute_t<S>>& r) noexcept {
+    const auto x = static_cast<double>(load(row + label));
+    if (magnitude_bits(x) >= magnitude_bits(largest_vector_logit)) return false;
+    base2_sum others;
+    const bool done = set == instruction_set::avx512
+                          ? avx512::sum_of_exponentials(row, vocab, label, others)
+                          : avx2::sum_of_exponentials(row, vocab, label, others);
+    if (!done) return false;
+    if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
+    const double own = std::nearbyint(x * log2e<double>);
+    r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
+    const double_double behind = lag(r.exponent, x, 1.0);
+    r.sum = others.sum * std::exp2(others.exponent - r.exponent) +
+            std::exp(-behind.high) * (1 - behind.low);
+    r.set = set;
+    return true;
+}
+#endif
+
+/// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
+/// A row of -infinity alone has log-prob -infinity and zero gradient; any NaN or +infinity gives
+/// NaN; -infinity entries beside finite ones (a masked vocabulary) contribute exactly nothing.
+template <real_scalar S>
+row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
+                                          std::ptrdiff_t label) noexcept {
+#if PREFOPT_SIMD_X86
+    const instruction_set set = active_instruction_set();
+    row_statistics<compute_t<S>> r;
+    if (set != instruction_set::scalar && stride == 1 &&
+        vector_row_log_prob(row, vocab, label, set, r))
+        return r;
+#endif
+    return scalar_row_log_prob(row, vocab, stride, label);
 }
 
 /// Writes coefficient * (onehot(label) - softmax) into `to`, which may be the row itself.
@@ -75,9 +148,28 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         return;
     }
     const double factor = -coefficient / r.sum;
+#if PREFOPT_SIMD_X86
+    if constexpr (std::is_same_v<S, G>) {
+        // a factor that is not an ordinary number of the vectors' type keeps its digits in scalar
+        constexpr double least = static_cast<double>(std::numeric_limits<compute_t<S>>::min());
+        const bool ordinary = std::fabs(factor) > least && std::fabs(factor) < 1 / least;
+        if (r.set != instruction_set::scalar && stride == 1 && to_stride == 1 && ordinary) {
+            if (r.set == instruction_set::avx512)
+                avx512::scaled_exponentials(row, to, vocab, r.exponent, factor);
+            else
+                avx2::scaled_exponentials(row, to, vocab, r.exponent, factor);
+            store(to + label, coefficient * r.miss);
+            return;
+        }
+    }
+#endif
+    const bool scalar = r.set == instruction_set::scalar;
+    const auto maximum = static_cast<double>(r.maximum);
     for (std::ptrdiff_t i = 0; i < vocab; ++i) {
-        const auto e = std::exp(load(row + i * stride) - r.maximum);
-        store(to + i * to_stride, factor * static_cast<double>(e));
+        // A far difference, rounded, would cost a small entry its last digits.
+        const auto x = static_cast<double>(load(row + i * stride));
+        const double_double d = scalar ? double_double::sum(maximum, -x) : lag(r.exponent, x, 1.0);
+        store(to + i * to_stride, factor * (std::exp(-d.high) * (1 - d.low)));
     }
     store(to + label * to_stride, coefficient * r.miss);
 }

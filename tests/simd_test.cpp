@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vector kernels, every instruction set that this machine has: against __float128 and against
+// each other bit for bit, at every length of a row up to four groups and three, on special values
+// in every lane, flush against memory that must not be touched.
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <prefopt/log_probs.hpp>
+#include <random>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/guarded.hpp"
+#include "support/quad.hpp"
+
+namespace {
+
+using prefopt::instruction_set;
+using test::quad;
+
+/// The sets that can be forced here, scalar first.
+std::vector<instruction_set> available() {
+    std::vector<instruction_set> sets{instruction_set::scalar};
+    for (const auto set : {instruction_set::avx2, instruction_set::avx512})
+        if (prefopt::use_instruction_set(set) == set) sets.push_back(set);
+    prefopt::use_instruction_set(prefopt::widest_instruction_set());
+    return sets;
+}
+
+/// Forces a set, and gives the machine's own back.
+struct forced {
+    explicit forced(instruction_set set) { prefopt::use_instruction_set(set); }
+    ~forced() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
+    forced(const forced&) = delete;
+    forced& operator=(const forced&) = delete;
+};
+
+template <class S>
+double widened(const S& x) {
+    return static_cast<double>(prefopt::detail::load(&x));
+}
+
+template <class S>
+struct scored {
+    double log_prob;
+    std::vector<S> direction;
+
+    friend bool operator==(const scored& a, const scored& b) {
+        return std::memcmp(&a.log_prob, &b.log_prob, sizeof(double)) == 0 &&
+               a.direction.size() == b.direction.size() &&
+               std::memcmp(a.direction.data(), b.direction.data(),
+                           a.direction.size() * sizeof(S)) == 0;
+    }
+};
+
+template <class S>
+scored<S> score(instruction_set set, const S* row, std::size_t vocab, std::ptrdiff_t label,
+                double coefficient = 1.0) {
+    const forced here(set);
+    const auto n = static_cast<std::ptrdiff_t>(vocab);
+    const auto r = prefopt::detail::row_log_prob<S>(row, n, 1, label);
+    scored<S> out{r.log_prob, std::vector<S>(vocab)};
+    prefopt::detail::row_direction(row, 1, out.direction.data(), 1, n, label, r, coefficient);
+    return out;
+}
+
+/// log p(label) and onehot - softmax in quad.
+template <class S>
+void check_against_quad(const scored<S>& got, const std::vector<S>& row, std::ptrdiff_t label,
+                        double budget) {
+    const auto y = static_cast<std::size_t>(label);
+    quad top = static_cast<quad>(widened(row[0]));
+    for (const S& x : row)
+        if (static_cast<quad>(widened(x)) > top) top = static_cast<quad>(widened(x));
+    quad others = 0;
+    for (std::size_t i = 0; i < row.size(); ++i)
+        if (i != y) others += expq(static_cast<quad>(widened(row[i])) - top);
+    const quad own = expq(static_cast<quad>(widened(row[y])) - top);
+    const quad sum = own + others;
+    const quad exact = others < own ? -log1pq(others / own) : logq(own / sum);
+    using T = prefopt::detail::compute_t<S>;
+    CHECK(test::ulps(static_cast<T>(got.log_prob), exact) <= budget);
+    CHECK_FALSE(got.log_prob > 0);
+    if constexpr (std::is_same_v<S, T>) {
+        double worst = 0;
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            const quad p = expq(static_cast<quad>(widened(row[i])) - top) / sum;
+            const quad g = i == y ? others / sum : -p;
+            if (fabsq(g) < static_cast<quad>(std::numeric_limits<T>::min())) continue;
+            worst = std::fmax(worst, test::ulps(got.direction[i], g));
+        }
+        CHECK(worst <= budget);
+    }
+}
+
+template <class S>
+std::vector<S> random_row(std::mt19937_64& random, std::size_t vocab, double deviation,
+                          double offset) {
+    std::normal_distribution<double> normal(offset, deviation);
+    std::vector<S> row(vocab);
+    for (S& x : row) prefopt::detail::store(&x, normal(random));
+    return row;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("rows of every length, every set, against quad and each other", "[simd]", float,
+                   double, prefopt::bf16, prefopt::fp16) {
+    std::mt19937_64 random(11);
+    const auto sets = available();
+    for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; ++vocab) {
+        const auto row = random_row<TestType>(random, vocab, 3, vocab % 2 == 0 ? 0 : 20);
+        const auto label = static_cast<std::ptrdiff_t>(random() % vocab);
+        CAPTURE(vocab, label);
+        std::vector<scored<TestType>> results;
+        for (const auto set : sets) {
+            results.push_back(score(set, row.data(), vocab, label));
+            check_against_quad(results.back(), row, label, 8);
+        }
+        for (std::size_t i = 2; i < results.size(); ++i) CHECK(results[i] == results[1]);
+    }
+}
+
+TEMPLATE_TEST_CASE("long rows, wide spreads, far offsets", "[simd]", float, double) {
+    std::mt19937_64 random(12);
+    for (const auto set : available())
+        for (const double deviation : {0.1, 3.0, 20.0})
+            for (const double offset : {0.0, 1000.0, -3000.0})
+                for (const std::size_t vocab : {2047U, 2048U, 2049U, 9001U}) {
+                    auto row = random_row<TestType>(random, vocab, deviation, offset);
+                    row[vocab / 2] +=
+                        static_cast<TestType>(60);  // a later block far above the first
+                    CAPTURE(prefopt::to_string(set), deviation, offset, vocab);
+                    const auto label = static_cast<std::ptrdiff_t>(random() % vocab);
+                    check_against_quad(score(set, row.data(), vocab, label), row, label, 8);
+                }
+}
+
+TEST_CASE("confident tokens keep their digits in every set") {
+    std::vector<float> row(1000);
+    row[0] = 20;
+    for (const auto set : available())
+        CHECK(std::fabs(score(set, row.data(), row.size(), 0).log_prob + 2.05909035e-6) < 1e-14);
+}
+
+TEST_CASE("special values in every lane mean the same in every set") {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const auto sets = available();
+    for (std::size_t lane = 0; lane < 67; ++lane) {
+        for (const float special : {-infinity, infinity, std::numeric_limits<float>::quiet_NaN(),
+                                    -3.4e38F, 3.4e38F, 1e9F, -1e9F}) {
+            std::vector<float> row(67, 0.5F);
+            row[lane] = special;
+            const auto label = static_cast<std::ptrdiff_t>((lane + 5) % 67);
+            const auto scalar = score(sets[0], row.data(), row.size(), label);
+            for (const auto set : sets) {
+                CAPTURE(lane, special, prefopt::to_string(set));
+                const auto got = score(set, row.data(), row.size(), label);
+                CHECK(prefopt::is_nan(got.log_prob) == prefopt::is_nan(scalar.log_prob));
+                CHECK(prefopt::is_infinite(got.log_prob) == prefopt::is_infinite(scalar.log_prob));
+                if (prefopt::is_finite(scalar.log_prob)) {
+                    CHECK(std::fabs(got.log_prob - scalar.log_prob) <=
+                          1e-6 * std::fabs(scalar.log_prob));
+                }
+                if (special == -infinity || special < -1e8F) CHECK(got.direction[lane] == 0);
+            }
+        }
+    }
+}
+
+TEST_CASE("masked vocabularies: the first block, all but one, all") {
+    constexpr float masked = -std::numeric_limits<float>::infinity();
+    for (const auto set : available()) {
+        CAPTURE(prefopt::to_string(set));
+        std::vector<float> row(5000, masked);
+        row[4000] = 1;
+        row[4999] = 2;
+        const auto two = score(set, row.data(), row.size(), 4000);
+        CHECK(std::fabs(two.log_prob + std::log1p(std::exp(1.0))) < 1e-7);
+        CHECK(two.direction[0] == 0);
+        row[4999] = masked;
+        CHECK(score(set, row.data(), row.size(), 4000).log_prob == 0);
+        row[4000] = masked;
+        const auto none = score(set, row.data(), row.size(), 4000);
+        CHECK(none.log_prob == -std::numeric_limits<double>::infinity());
+        for (const float g : none.direction) CHECK(g == 0);
+    }
+}
+
+TEST_CASE("no byte outside the row is touched, at any length and alignment") {
+    for (const auto set : available())
+        for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; ++vocab) {
+            const test::guarded_memory row_memory(vocab * sizeof(float));
+            const test::guarded_memory to_memory(vocab * sizeof(float));
+            for (const bool at_end : {true, false}) {
+                float* row =
+                    at_end ? row_memory.at_end<float>(vocab) : row_memory.at_begin<float>();
+                float* to = at_end ? to_memory.at_end<float>(vocab) : to_memory.at_begin<float>();
+                for (std::size_t i = 0; i < vocab; ++i) row[i] = static_cast<float>(i % 5);
+                const forced here(set);
+                const auto n = static_cast<std::ptrdiff_t>(vocab);
+                const auto r = prefopt::detail::row_log_prob<float>(row, n, 1, n - 1);
+                prefopt::detail::row_direction(row, 1, to, 1, n, n - 1, r, 2.0);
+                CHECK(prefopt::is_finite(r.log_prob));
+            }
+        }
+}
+
+TEST_CASE("in place and aside, aligned and not, give the same bits") {
+    std::mt19937_64 random(13);
+    const std::size_t vocab = 333;
+    const auto row = random_row<float>(random, vocab, 3, 0);
+    for (const auto set : available()) {
+        const auto apart = score(set, row.data(), vocab, 7, -0.25);
+        for (std::size_t shift = 0; shift < 16; ++shift) {
+            std::vector<float> memory(vocab + 16);
+            float* here = memory.data() + shift;
+            std::copy(row.begin(), row.end(), here);
+            const forced level(set);
+            const auto n = static_cast<std::ptrdiff_t>(vocab);
+            const auto r = prefopt::detail::row_log_prob<float>(here, n, 1, 7);
+            prefopt::detail::row_direction(here, 1, here, 1, n, 7, r, -0.25);
+            CHECK(r.log_prob == apart.log_prob);
+            CHECK(std::memcmp(here, apart.direction.data(), vocab * sizeof(float)) == 0);
+        }
+    }
+}
+
+TEST_CASE("an instruction set that the machine lacks is not taken") {
+    const auto widest = prefopt::widest_instruction_set();
+    CHECK(prefopt::use_instruction_set(instruction_set::avx512) <= widest);
+    CHECK(prefopt::use_instruction_set(instruction_set::scalar) == instruction_set::scalar);
+    CHECK(prefopt::active_instruction_set() == instruction_set::scalar);
+    CHECK(prefopt::use_instruction_set(widest) == widest);
+}
