@@ -75,9 +75,11 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         return;
     }
     const double factor = -coefficient / r.sum;
+    const auto reference = static_cast<double>(r.maximum);
     for (std::ptrdiff_t i = 0; i < vocab; ++i) {
-        const auto e = std::exp(load(row + i * stride) - r.maximum);
-        store(to + i * to_stride, factor * static_cast<double>(e));
+        // In double: a far difference rounded to float would cost a small entry its last digits.
+        const double e = std::exp(static_cast<double>(load(row + i * stride)) - reference);
+        store(to + i * to_stride, factor * e);
     }
     store(to + label * to_stride, coefficient * r.miss);
 }
