@@ -13,6 +13,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -104,18 +105,20 @@ inline std::ptrdiff_t answer_at(const listwise_inputs& in, std::ptrdiff_t b,
 }
 
 /// Every row of the ranking must be a permutation of the list's answers; the index is that of the
-/// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer.
+/// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer:
+/// the last list in which it was met.
 inline status check_rankings(const listwise_inputs& in, const listwise_options& o,
                              std::span<double> seen) noexcept {
     if (!in.ranking.has_value) return {};
     const std::ptrdiff_t k = in.policy.extents[1];
+    std::fill(seen.begin(), seen.end(), -1.0);
     for (std::ptrdiff_t b = 0; b < in.policy.extents[0]; ++b) {
         const std::ptrdiff_t n = answers_of(o, b, k);
-        for (std::ptrdiff_t j = 0; j < n; ++j) seen[static_cast<std::size_t>(j)] = 0;
+        const auto mark = static_cast<double>(b);
         for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
             const std::int64_t answer = in.ranking(b, rank);
-            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] == 0) {
-                seen[static_cast<std::size_t>(answer)] = 1;
+            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] != mark) {
+                seen[static_cast<std::size_t>(answer)] = mark;
                 continue;
             }
             return fault_value(errc::not_permutation, "ranking",

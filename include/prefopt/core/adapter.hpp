@@ -166,8 +166,8 @@ using held_t = std::remove_cvref_t<decltype(hold(std::declval<const T&>()))>;
 
 /// The scalar type of a tensor, without const.
 template <class T>
-using element_t =
-    std::remove_cv_t<std::remove_pointer_t<decltype(adapter<T>::view(std::declval<T&>()).data)>>;
+using element_t = std::remove_cv_t<
+    std::remove_pointer_t<decltype(adapter<std::remove_cv_t<T>>::view(std::declval<T&>()).data)>>;
 
 /// An owning result of `t`'s family with scalar S.
 template <class S, class T, std::size_t R>
