@@ -80,8 +80,9 @@ status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaire
          describe("weights", o.weights, b, "policy"), describe("losses", out.losses, b, "policy"),
          describe("grad", out.grad, b, "policy"), describe("rewards", out.rewards, b, "policy")});
     if (!s.ok()) return s;
-    return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, "policy"),
-                     o.reference_versions.check(n, current_version(f))});
+    return first_of({o.reference_versions.check_length(n), check_weights(o.weights),
+                     check_not_empty(n, o.reduction, "policy"),
+                     o.reference_versions.check(current_version(f))});
 }
 
 template <class Formula>

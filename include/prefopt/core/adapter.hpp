@@ -151,10 +151,20 @@ concept borrowed = is_view<T>::value || std::ranges::borrowed_range<T> || requir
     requires bool(adapter<T>::borrowed);
 };
 
+/// Stops the compiler at a sentence that says what to do.
+template <class T>
+constexpr void require_tensor() {
+    static_assert(tensor_like<T>,
+                  "prefopt: no adapter for this type. Include the header of its library from "
+                  "<prefopt/adapters/...> (for Eigen: <prefopt/adapters/eigen.hpp>), or "
+                  "specialise prefopt::adapter<T> (see <prefopt/core/adapter.hpp>).");
+}
+
 /// The tensor itself, or its value if it is an expression: `auto&& held = hold(argument);` keeps
 /// the value alive to the end of the enclosing block.
 template <class T>
 constexpr decltype(auto) hold(const T& t) {
+    if constexpr (!std::is_same_v<T, std::vector<bool>>) require_tensor<T>();
     if constexpr (expression<T>)
         return adapter<T>::materialise(t);
     else
@@ -178,15 +188,6 @@ auto make_like(const T& t, std::array<std::ptrdiff_t, R> extents) {
         return std::vector<S>(static_cast<std::size_t>(extents[0]));
     else
         return tensor<S, R>(extents);
-}
-
-/// Stops the compiler at a sentence that says what to do.
-template <class T>
-constexpr void require_tensor() {
-    static_assert(tensor_like<T>,
-                  "prefopt: no adapter for this type. Include the header of its library from "
-                  "<prefopt/adapters/...> (for Eigen: <prefopt/adapters/eigen.hpp>), or "
-                  "specialise prefopt::adapter<T> (see <prefopt/core/adapter.hpp>).");
 }
 
 }  // namespace detail

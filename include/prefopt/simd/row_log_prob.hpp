@@ -70,7 +70,7 @@ template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
                    const row_statistics<compute_t<S>>& r, double coefficient) noexcept {
-    if (coefficient == 0 || r.sum == 0) {
+    if (is_zero(coefficient) || is_zero(r.sum)) {
         for (std::ptrdiff_t i = 0; i < vocab; ++i) store(to + i * to_stride, 0.0);
         return;
     }
@@ -79,7 +79,7 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
     for (std::ptrdiff_t i = 0; i < vocab; ++i) {
         // In double: a far difference rounded to float would cost a small entry its last digits.
         const double e = std::exp(static_cast<double>(load(row + i * stride)) - reference);
-        store(to + i * to_stride, factor * e);
+        store(to + i * to_stride, factor * e + 0.0);  // +0, not -0, where e is 0
     }
     store(to + label * to_stride, coefficient * r.miss);
 }
