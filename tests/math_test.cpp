@@ -22,18 +22,12 @@
 namespace {
 
 using namespace prefopt;
+using test::precise;
 using test::quad;
 using test::quad_real;
+using test::relaxed;
 namespace exact = test::exact;
 
-#ifdef __FAST_MATH__
-constexpr bool precise = false;
-// Divisions may become an estimate of the reciprocal and a Newton step, functions vectorised ones.
-constexpr double relaxed = 3;
-#else
-constexpr bool precise = true;
-constexpr double relaxed = 1;
-#endif
 constexpr double value_budget = 2 * relaxed;       // log_sigmoid, softplus, log1mexp
 constexpr double derivative_budget = 3 * relaxed;  // sigmoid and every derivative
 

@@ -68,7 +68,7 @@ struct parameter {
 template <bool Written, class T>
 parameter as_parameter(T&& t) {
     using tensor_type = std::remove_cvref_t<T>;
-    require_tensor<tensor_type>();
+    static_assert(require_tensor<tensor_type>());
     static_assert(!expression<tensor_type> || viewable<tensor_type>,
                   "prefopt: an expression cannot be a parameter tensor. Pass the tensor itself.");
     if constexpr (viewable<tensor_type>) {

@@ -92,7 +92,7 @@ namespace test {
 
 #ifdef __FAST_MATH__
 inline constexpr bool precise = false;
-inline constexpr double relaxed = 4;  // vectorised functions, reciprocals instead of divisions
+inline constexpr double relaxed = 2;  // vectorised functions, reciprocals instead of divisions
 #else
 inline constexpr bool precise = true;
 inline constexpr double relaxed = 1;

@@ -45,7 +45,7 @@ Operand<R + 1> with_leading_one(const Operand<R>& t) {
 template <template <std::size_t> class Operand, std::size_t R, class T>
 Operand<R> lift(T&& t) {
     using tensor_type = std::remove_cvref_t<T>;
-    require_tensor<tensor_type>();
+    static_assert(require_tensor<tensor_type>());
     if constexpr (viewable<tensor_type>) {
         static_assert(adapter<tensor_type>::rank == R || adapter<tensor_type>::rank == R - 1,
                       "prefopt: wrong rank. Logits are (B, T, V) with labels (B, T), or (N, V) "

@@ -153,18 +153,20 @@ concept borrowed = is_view<T>::value || std::ranges::borrowed_range<T> || requir
 
 /// Stops the compiler at a sentence that says what to do.
 template <class T>
-constexpr void require_tensor() {
+constexpr bool require_tensor() {
     static_assert(tensor_like<T>,
                   "prefopt: no adapter for this type. Include the header of its library from "
                   "<prefopt/adapters/...> (for Eigen: <prefopt/adapters/eigen.hpp>), or "
                   "specialise prefopt::adapter<T> (see <prefopt/core/adapter.hpp>).");
+    return true;
 }
 
 /// The tensor itself, or its value if it is an expression: `auto&& held = hold(argument);` keeps
 /// the value alive to the end of the enclosing block.
 template <class T>
 constexpr decltype(auto) hold(const T& t) {
-    if constexpr (!std::is_same_v<T, std::vector<bool>>) require_tensor<T>();
+    if constexpr (!std::is_same_v<T, std::vector<bool>>)  // flags, which have no memory to view
+        static_assert(require_tensor<T>());
     if constexpr (expression<T>)
         return adapter<T>::materialise(t);
     else

@@ -78,11 +78,16 @@ T log1mexp(const T& a) {
     return a < T(0.6931471805599453) ? T(log(-expm1(-a))) : T(log1p(-exp(-a)));
 }
 
-/// d log1mexp(a) / da = 1 / expm1(a): +infinity at both zeros.
+/// d log1mexp(a) / da = 1 / expm1(a): +infinity at both zeros. Above log 2 in its other form,
+/// exp(-a) / (1 - exp(-a)), which keeps the tail that expm1 would overflow on.
 template <class T>
 T log1mexp_derivative(const T& a) {
+    using std::exp;
     using std::expm1;
-    return a == T(0) ? T(1) / T(0) : T(1) / expm1(a);
+    if (a == T(0)) return T(1) / T(0);
+    if (a < T(0.6931471805599453)) return T(1) / expm1(a);
+    const T e = exp(-a);
+    return e / (T(1) - e);
 }
 
 }  // namespace prefopt::inline PREFOPT_ABI
