@@ -91,8 +91,7 @@ std::string text_of(const nlohmann::json& object, const char* key, const std::st
     return text;
 }
 
-preference preference_of(const nlohmann::json& object, const std::string& name,
-                         std::size_t line) {
+preference preference_of(const nlohmann::json& object, const std::string& name, std::size_t line) {
     if (!object.is_object()) fail(name, line, std::string("not an object; ") + expected_object);
     preference pair;
     if (!object.contains("prompt") && object.contains("instruction")) {
@@ -214,8 +213,9 @@ std::vector<preference> parse_preferences(std::string_view text, const std::stri
     check_utf8(text, name);
     const std::size_t first = skip_blanks(text, 0);
     if (first == text.size()) {
-        throw data_error(name + ": the file is empty; expected a JSON array or JSON lines of "
-                                "objects with prompt, chosen and rejected");
+        throw data_error(name +
+                         ": the file is empty; expected a JSON array or JSON lines of "
+                         "objects with prompt, chosen and rejected");
     }
     auto pairs = text[first] == '[' ? parse_array(text, first, name) : parse_lines(text, name);
     if (pairs.size() < fewest_pairs) {
@@ -228,8 +228,9 @@ std::vector<preference> parse_preferences(std::string_view text, const std::stri
 std::vector<preference> read_preferences(const std::filesystem::path& file) {
     std::error_code ignored;
     if (!std::filesystem::exists(file, ignored) || std::filesystem::is_directory(file, ignored)) {
-        throw data_error(file.string() + ": there is no such file; expected a JSON array or JSON "
-                                         "lines of preferences");
+        throw data_error(file.string() +
+                         ": there is no such file; expected a JSON array or JSON "
+                         "lines of preferences");
     }
     std::ifstream in(file, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

@@ -46,8 +46,8 @@ results run_experiment(const options& settings, std::vector<preference> pairs) {
     out.tuning_speed = tuned.bytes_per_second;
     examiner held_out(tuned.model, data.held_out, training.seed);
     out.ties = held_out.ties();
-    out.start = held_out.examine(tuned.model, *make_objective(settings.objective),
-                                 settings.objective.beta);
+    out.start =
+        held_out.examine(tuned.model, *make_objective(settings.objective), settings.objective.beta);
     for (const double beta : settings.betas) {
         if (interrupted()) break;
         objective_options objective = settings.objective;

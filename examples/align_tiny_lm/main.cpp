@@ -4,10 +4,10 @@
 // with exit status 2, before the output directory is made; then the experiment runs, and what it
 // found is printed and written, also when a signal cuts it short.
 
+#include "experiment.hpp"
 #include "interrupt.hpp"
 #include "options.hpp"
 #include "report.hpp"
-#include "experiment.hpp"
 
 #include <prefopt/core/error.hpp>
 

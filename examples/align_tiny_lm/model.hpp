@@ -52,8 +52,8 @@ public:
     // What one forward pass leaves behind for its backward pass. Reused between batches.
     struct workspace {
         std::vector<std::uint8_t> slots;  // (N, S): what each scored byte is predicted from
-        matrix x, a1, h1, a2, h2, keep;     // keep (N, H): 0 or 1/(1 - dropout); empty without
-        matrix logits;                      // (N, V): later onehot - softmax, see backward
+        matrix x, a1, h1, a2, h2, keep;   // keep (N, H): 0 or 1/(1 - dropout); empty without
+        matrix logits;                    // (N, V): later onehot - softmax, see backward
         matrix d_h1, d_h2, d_x;
 
         Eigen::Index rows(const model_shape& shape) const {
@@ -65,11 +65,10 @@ public:
     // trust region see is the vector, what the passes see is this.
     template <class S>
     struct layers_of {
-        using weights = Eigen::Map<
-            std::conditional_t<std::is_const_v<S>, const matrix, matrix>>;
-        using biases = Eigen::Map<std::conditional_t<std::is_const_v<S>,
-                                                     const Eigen::RowVectorX<Scalar>,
-                                                     Eigen::RowVectorX<Scalar>>>;
+        using weights = Eigen::Map<std::conditional_t<std::is_const_v<S>, const matrix, matrix>>;
+        using biases =
+            Eigen::Map<std::conditional_t<std::is_const_v<S>, const Eigen::RowVectorX<Scalar>,
+                                          Eigen::RowVectorX<Scalar>>>;
         weights embed, w1, w2, w3;
         biases b1, b2, b3;
 

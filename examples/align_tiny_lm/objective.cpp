@@ -75,9 +75,9 @@ public:
     verdict judge(const batch_scores& policy, const batch_scores& reference, const batch_plan& plan,
                   const answer_pool&) const override {
         const std::size_t n = plan.graded.size() / 2;
-        const auto result = this->loss()(part(policy.graded, 0, n), part(policy.graded, n, n),
-                                         part(reference.graded, 0, n),
-                                         part(reference.graded, n, n));
+        const auto result =
+            this->loss()(part(policy.graded, 0, n), part(policy.graded, n, n),
+                         part(reference.graded, 0, n), part(reference.graded, n, n));
         verdict out{.loss = result.loss, .gradient = {}};
         out.gradient.assign(result.grad_chosen.begin(), result.grad_chosen.end());
         out.gradient.insert(out.gradient.end(), result.grad_rejected.begin(),

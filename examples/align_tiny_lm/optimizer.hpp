@@ -39,8 +39,7 @@ public:
         const auto b1 = static_cast<float>(options_.beta1);
         const auto b2 = static_cast<float>(options_.beta2);
         const auto t = static_cast<double>(step_);
-        const auto scale =
-            static_cast<float>(rate / (1.0 - std::pow(options_.beta1, t)));
+        const auto scale = static_cast<float>(rate / (1.0 - std::pow(options_.beta1, t)));
         const auto unbias = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta2, t)));
         const auto decay = static_cast<float>(1.0 - rate * options_.weight_decay);
         const auto epsilon = static_cast<float>(options_.epsilon);

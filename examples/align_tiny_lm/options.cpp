@@ -106,8 +106,8 @@ void check(options& out, const counts& n) {
     expect(t.tuning_rate > 0.0, "--tuning-rate", t.tuning_rate, "a number above 0");
     expect(t.dropout >= 0.0 && t.dropout < 1.0, "--dropout", t.dropout, "a number in [0, 1)");
     expect(t.weight_decay >= 0.0, "--weight-decay", t.weight_decay, "a number of at least 0");
-    expect(out.objective.alpha >= 0.0 && out.objective.alpha <= 1.0, "--alpha",
-           out.objective.alpha, "a number in [0, 1]");
+    expect(out.objective.alpha >= 0.0 && out.objective.alpha <= 1.0, "--alpha", out.objective.alpha,
+           "a number in [0, 1]");
     expect(out.held_out > 0.0 && out.held_out <= 0.5, "--held-out", out.held_out,
            "a number above 0 and up to 0.5");
     expect(out.temperature > 0.0, "--temperature", out.temperature, "a number above 0");
@@ -119,10 +119,15 @@ options parse_options(int count, char** arguments) {
     options out;
     out.data = ALIGN_TINY_LM_DATA;
     auto& t = out.training;
-    counts n{static_cast<std::int64_t>(t.epochs),     static_cast<std::int64_t>(t.tuning_epochs),
-             static_cast<std::int64_t>(t.batch),      out.objective.every,
-             static_cast<std::int64_t>(t.points),     static_cast<std::int64_t>(t.seed),
-             t.shape.window, t.shape.embedding, t.shape.hidden};
+    counts n{static_cast<std::int64_t>(t.epochs),
+             static_cast<std::int64_t>(t.tuning_epochs),
+             static_cast<std::int64_t>(t.batch),
+             out.objective.every,
+             static_cast<std::int64_t>(t.points),
+             static_cast<std::int64_t>(t.seed),
+             t.shape.window,
+             t.shape.embedding,
+             t.shape.hidden};
     std::string data, directory, betas = "0.1,0.3,0.7,1.0", loss = "dpo", reference = "fixed";
     bool no_plots = false;
 

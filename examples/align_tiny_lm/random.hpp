@@ -35,8 +35,7 @@ public:
     }
 
     double normal() {
-        return std::sqrt(-2.0 * std::log(uniform())) *
-               std::cos(2.0 * std::numbers::pi * uniform());
+        return std::sqrt(-2.0 * std::log(uniform())) * std::cos(2.0 * std::numbers::pi * uniform());
     }
 
     double gumbel() { return -std::log(-std::log(uniform())); }

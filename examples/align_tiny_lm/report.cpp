@@ -29,9 +29,7 @@ std::string exact(double value) {
     return text.data();
 }
 
-std::string speed_of(double bytes_per_second) {
-    return number(bytes_per_second / 1000.0, 1) + "k";
-}
+std::string speed_of(double bytes_per_second) { return number(bytes_per_second / 1000.0, 1) + "k"; }
 
 using row = std::vector<std::string>;
 
@@ -137,8 +135,9 @@ void write_file(const std::filesystem::path& file, const std::string& content) {
     if (error) {
         std::error_code ignored;
         std::filesystem::remove(part, ignored);
-        throw std::runtime_error(file.string() + ": the file cannot be written; expected a "
-                                                 "directory with room that may be written to");
+        throw std::runtime_error(file.string() +
+                                 ": the file cannot be written; expected a "
+                                 "directory with room that may be written to");
     }
 }
 
@@ -150,12 +149,12 @@ void write_csv(const results& all, const std::filesystem::path& directory) {
     // Before alignment there is no beta, and so no loss, reward or margin.
     summary += "fine-tuned,,,1,,," + exact(all.start.policy_accuracy) + ",,0,0" + counts +
                exact(all.tuning_speed) + "\n";
-    std::string curves = std::string("loss,beta,reference,step,epoch,training_loss,") +
-                         measure_names + "\n";
+    std::string curves =
+        std::string("loss,beta,reference,step,epoch,training_loss,") + measure_names + "\n";
     for (const auto& run : all.runs) {
         summary += run_key(run) + (run.complete ? ",1," : ",0,") +
-                   csv_measures(run.curve.back().held_out) + counts +
-                   exact(run.bytes_per_second) + "\n";
+                   csv_measures(run.curve.back().held_out) + counts + exact(run.bytes_per_second) +
+                   "\n";
         for (const auto& point : run.curve) {
             curves += run_key(run) + "," + std::to_string(point.step) + "," + exact(point.epoch) +
                       "," + exact(point.training_loss) + "," + csv_measures(point.held_out) + "\n";

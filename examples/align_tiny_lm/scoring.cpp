@@ -94,8 +94,8 @@ std::vector<double> scorer::log_probs(const language_model& model,
             rows = pack(mine, model.shape().window);
             work.slots.swap(rows.slots);
             model.forward(work);
-            const auto scored = prefopt::sequence_log_probs(work.logits, rows.labels,
-                                                            {.offsets = rows.offsets});
+            const auto scored =
+                prefopt::sequence_log_probs(work.logits, rows.labels, {.offsets = rows.offsets});
             for (std::size_t i = 0; i < mine.size(); ++i) {
                 out[begin + s + i * shards] = scored.sum[static_cast<Eigen::Index>(i)];
             }

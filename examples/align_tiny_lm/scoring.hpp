@@ -53,8 +53,7 @@ public:
                                   const std::vector<sequence>& sequences);
 
     // The same, and the logits are left holding the direction of each log-prob for backward().
-    std::vector<double> forward(const language_model& model,
-                                std::span<const sequence* const> batch,
+    std::vector<double> forward(const language_model& model, std::span<const sequence* const> batch,
                                 const dropout_plan& dropout);
 
     // Adds the gradient to `total`, given coefficients (B) = d loss / d log_prob for the batch

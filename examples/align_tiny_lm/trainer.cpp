@@ -92,9 +92,11 @@ measures examiner::examine(const language_model& policy, const objective& judge,
 
     measures out;
     const batch_plan plan = judge.plan(pool_, count_to(judge.units(pool_)));
-    out.loss = judge.judge({pick(scores, plan.graded), pick(scores, plan.compared)},
-                           {pick(frozen_scores_, plan.graded), pick(frozen_scores_, plan.compared)},
-                           plan, pool_).loss;
+    out.loss = judge
+                   .judge({pick(scores, plan.graded), pick(scores, plan.compared)},
+                          {pick(frozen_scores_, plan.graded), pick(frozen_scores_, plan.compared)},
+                          plan, pool_)
+                   .loss;
     out.reward_accuracy = against_frozen.accuracy();
     out.policy_accuracy = without_reference.accuracy();
     out.margin = against_frozen.margin();
@@ -136,14 +138,14 @@ tuned_model fine_tune(const split& data, const training_options& options) {
                 batch.push_back(&answers[order[i]]);
                 bytes += static_cast<double>(batch.back()->scored());
             }
-            const auto scores = work.forward(out.model, batch,
-                                             {options.dropout, options.seed, step++});
+            const auto scores =
+                work.forward(out.model, batch, {options.dropout, options.seed, step++});
             const std::vector<double> coefficients(batch.size(), -1.0 / bytes);
             gradient.setZero(out.model.parameters().size());
             work.backward(out.model, coefficients, gradient);
             optimizer.step(out.model.parameters(), gradient);
-            bar.advance(note("nats/byte", -std::accumulate(scores.begin(), scores.end(), 0.0) /
-                                              bytes));
+            bar.advance(
+                note("nats/byte", -std::accumulate(scores.begin(), scores.end(), 0.0) / bytes));
         }
         spent = seconds_since(start);
         const auto scores = scorer().log_probs(out.model, unseen);
@@ -197,8 +199,8 @@ aligned_model align(const language_model& frozen, const split& data, examiner& h
         shuffle(order, random_source(options.seed, stream::order, 1000 + epoch));
         for (std::size_t at = 0; at < units && !interrupted(); at += batch_size) {
             const auto start = clock_type::now();
-            const std::span<const std::size_t> chosen_units(
-                order.data() + at, std::min(batch_size, units - at));
+            const std::span<const std::size_t> chosen_units(order.data() + at,
+                                                            std::min(batch_size, units - at));
             const batch_plan plan = judge->plan(pool, chosen_units);
             const batch_scores theirs{reference_scores(plan.graded),
                                       reference_scores(plan.compared)};

@@ -65,8 +65,9 @@ dpo_of_four judge(const std::vector<double>& log_probs) {
     const std::vector<double> rejected{log_probs[2], log_probs[3]};
     const std::vector<double> reference{-20.0, -25.0};
     const auto result = prefopt::dpo{.beta = 0.3}(chosen, rejected, reference, reference);
-    return {result.loss, {result.grad_chosen[0], result.grad_chosen[1], result.grad_rejected[0],
-                          result.grad_rejected[1]}};
+    return {result.loss,
+            {result.grad_chosen[0], result.grad_chosen[1], result.grad_rejected[0],
+             result.grad_rejected[1]}};
 }
 
 double loss_of(const byte_model<double>& model) {
@@ -128,8 +129,8 @@ std::vector<tiny::preference> polite_pairs() {
 
 tiny::options tiny_run(const std::string& loss, const std::string& reference) {
     return parse({"--loss", loss, "--reference", reference, "--every", "2", "--epochs", "2",
-                  "--tuning-epochs", "2", "--hidden", "16", "--embedding", "4", "--beta",
-                  "0.1,0.5", "--batch", "8"});
+                  "--tuning-epochs", "2", "--hidden", "16", "--embedding", "4", "--beta", "0.1,0.5",
+                  "--batch", "8"});
 }
 
 std::string table_of(const tiny::options& settings) {
@@ -145,8 +146,8 @@ TEST_CASE("the model's gradient is that of central differences", "[align_tiny_lm
     byte_model<double> model(small, 7);
     auto batch = packed_batch<double>(small);
     model.forward(batch.work);
-    const auto scored = prefopt::sequence_log_probs_in_place(
-        batch.work.logits, batch.rows.labels, {.offsets = batch.rows.offsets});
+    const auto scored = prefopt::sequence_log_probs_in_place(batch.work.logits, batch.rows.labels,
+                                                             {.offsets = batch.rows.offsets});
     const auto verdict = judge(as_vector(scored.sum));
     Eigen::VectorXd gradient = Eigen::VectorXd::Zero(small.parameters());
     model.backward(batch.work, spread<Eigen::VectorXd>(batch.rows, verdict.gradient), gradient);
@@ -200,8 +201,8 @@ TEST_CASE("the scorer's shards change neither log-probs nor the gradient", "[ali
 
     auto batch = packed_batch<float>(small);
     model.forward(batch.work);
-    const auto scored = prefopt::sequence_log_probs_in_place(
-        batch.work.logits, batch.rows.labels, {.offsets = batch.rows.offsets});
+    const auto scored = prefopt::sequence_log_probs_in_place(batch.work.logits, batch.rows.labels,
+                                                             {.offsets = batch.rows.offsets});
     Eigen::VectorXf whole = Eigen::VectorXf::Zero(small.parameters());
     model.backward(batch.work, spread<Eigen::VectorXf>(batch.rows, coefficients), whole);
     CHECK((sharded - whole).cwiseAbs().maxCoeff() < 1e-4F);
