@@ -82,12 +82,6 @@ inline auto writer(const sequence_outputs& out) {
     };
 }
 
-inline status check_count(const sequence_batch& s, std::span<std::int64_t> count) noexcept {
-    if (count.empty() || static_cast<std::ptrdiff_t>(count.size()) == s.sequences()) return {};
-    return fault_shape(errc::shape_mismatch, "count", "must have shape",
-                       length(static_cast<std::ptrdiff_t>(count.size())), length(s.sequences()));
-}
-
 /// Writes zeros to one row of `to`.
 template <class G>
 void clear_row(const output<3>& to, std::ptrdiff_t outer, std::ptrdiff_t t) noexcept {
@@ -137,8 +131,7 @@ struct sequence_log_probs_fn {
     sequence_report into(const L& logits, const Y& labels, const sequence_outputs& out,
                          const sequence_options& o = {}) const {
         const sequence_batch s(logits, labels, o);
-        require(check_sequences(s, "", {}, {}, out.sum));
-        require(check_count(s, out.count));
+        require(check_sequences(s, "", {}, {}, out.sum, out.count));
         return run(s, out);
     }
 
@@ -148,8 +141,7 @@ struct sequence_log_probs_fn {
         const auto& held = hold(logits);
         const auto& held_labels = hold(labels);
         const sequence_batch s(held, held_labels, o);
-        const status found = check_sequences(s, "", {}, {}, out.sum);
-        return found.ok() ? check_count(s, out.count) : found;
+        return check_sequences(s, "", {}, {}, out.sum, out.count);
     }
 
 private:
@@ -205,7 +197,7 @@ private:
             load_block(coefficients, b, 1, &coefficient);
             s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
                 const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
-                if (label < 0 || coefficient == 0) return clear_row<W>(to, outer, t);
+                if (label < 0 || is_zero(coefficient)) return clear_row<W>(to, outer, t);
                 const S* row = element_of<S>(s.logits, outer, t, 0);
                 const auto r = row_log_prob<S>(row, s.vocab(), s.logits.strides[2], label);
                 row_direction(row, s.logits.strides[2], element_of<W>(to, outer, t, 0),
@@ -240,8 +232,7 @@ struct sequence_log_probs_in_place_fn {
                          const sequence_options& o = {}) const {
         const auto to = lift<output, 3>(static_cast<L&&>(logits));
         const sequence_batch s(logits, labels, o);
-        require(check_sequences(s, name, to, {}, out.sum));
-        require(check_count(s, out.count));
+        require(check_sequences(s, name, to, {}, out.sum, out.count));
         return run(s, to, out);
     }
 

@@ -54,7 +54,9 @@ public:
             double y = 0;
             detail::load_block(a, i, 1, &x);
             detail::load_block(b, i, 1, &y);
-            kl_k3_ += std::expm1(y - x) - (y - x);
+            const double d = x - y;
+            // at -infinity the exponential has it: infinity, not infinity - infinity
+            kl_k3_ += is_infinite(d) && d < 0 ? -d : std::expm1(-d) + d;
         }
     }
     /// Counts the sequences without a scored token of a sequence_report.

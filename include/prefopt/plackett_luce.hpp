@@ -11,6 +11,7 @@
 #include <prefopt/batch/listwise.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
+#include <prefopt/math/log_sum_exp.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -104,11 +105,12 @@ struct plackett_luce_dpo {
     PREFOPT_LISTWISE_CALLS(plackett_luce_dpo)
 
 private:
-    /// exp(beta (x - top)), 1 where they are equal: -infinity among -infinities is a fair share.
+    /// exp(beta (x - top)); -infinity among -infinities is a fair share, 1.
     template <class T>
     [[nodiscard]] T relative(const T& x, const T& top) const {
         using std::exp;
-        return x == top ? T(1) : T(exp(T(beta) * (x - top)));
+        if (detail::is_minus_infinity(x) && detail::is_minus_infinity(top)) return T(1);
+        return exp(T(beta) * (x - top));
     }
 };
 

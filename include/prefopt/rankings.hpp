@@ -98,7 +98,8 @@ private:
         options.counts = o.counts;
         if (status s = check_list_counts(options, order.extents[1]); !s.ok()) return s;
         std::vector<double> seen(static_cast<std::size_t>(order.extents[1]));
-        return check_rankings(in, options, seen);
+        const status s = check_rankings(in, options, seen);
+        return s.ok() ? check_no_empty_list(options, order.extents[0], order.extents[1]) : s;
     }
 };
 

@@ -65,19 +65,19 @@ struct parameter {
     void* data = nullptr;  ///< null for the policy, which is only read
 };
 
-template <class T>
-parameter as_parameter(T&& t, bool written) {
+template <bool Written, class T>
+parameter as_parameter(T&& t) {
     using tensor_type = std::remove_cvref_t<T>;
-    require_tensor<tensor_type>();
+    static_assert(require_tensor<tensor_type>());
+    static_assert(!expression<tensor_type> || viewable<tensor_type>,
+                  "prefopt: an expression cannot be a parameter tensor. Pass the tensor itself.");
     if constexpr (viewable<tensor_type>) {
         constexpr std::size_t rank = adapter<tensor_type>::rank;
-        if (!written) return {describe("policy_parameters", input<rank>(t)), nullptr};
-        if constexpr (requires {
-                          requires !std::is_const_v<
-                              std::remove_pointer_t<decltype(adapter<tensor_type>::view(t).data)>>;
-                      }) {
+        if constexpr (Written) {
             const output<rank> out(static_cast<T&&>(t));
             return {describe("reference_parameters", out), out.data};
+        } else {
+            return {describe("policy_parameters", input<rank>(t)), nullptr};
         }
     }
     return {};
@@ -90,19 +90,19 @@ concept tuple_like = requires {
 &&!std::ranges::range<T>;
 
 /// A range, a tuple, or a single tensor, as a list of parameters.
-template <class Tensors>
-std::vector<parameter> parameters_of(Tensors&& tensors, bool written) {
+template <bool Written, class Tensors>
+std::vector<parameter> parameters_of(Tensors&& tensors) {
     std::vector<parameter> list;
     if constexpr (tensor_like<std::remove_cvref_t<Tensors>>) {
-        list.push_back(as_parameter(static_cast<Tensors&&>(tensors), written));
+        list.push_back(as_parameter<Written>(static_cast<Tensors&&>(tensors)));
     } else if constexpr (tuple_like<Tensors>) {
-        std::apply([&](auto&... t) { (list.push_back(as_parameter(t, written)), ...); }, tensors);
+        std::apply([&](auto&... t) { (list.push_back(as_parameter<Written>(t)), ...); }, tensors);
     } else {
         static_assert(
             std::ranges::range<Tensors>,
             "prefopt: parameters are a range of tensors, a tuple of tensors, or a tensor");
         for (auto&& t : tensors)
-            list.push_back(as_parameter(static_cast<decltype(t)&&>(t), written));
+            list.push_back(as_parameter<Written>(static_cast<decltype(t)&&>(t)));
     }
     return list;
 }
@@ -233,8 +233,9 @@ struct trust_region {
     template <class Policy, class Reference>
     bool step(Policy&& policy_parameters, Reference&& reference_parameters) {
         detail::require(check_update());
-        auto policy = detail::parameters_of(policy_parameters, false);
-        auto reference = detail::parameters_of(reference_parameters, true);
+        auto policy = detail::parameters_of<false>(policy_parameters);
+        auto reference =
+            detail::parameters_of<true>(static_cast<Reference&&>(reference_parameters));
         detail::require(detail::check_parameters(policy, reference));
         ++state.steps;
         if (update.alpha == 0 || state.steps % static_cast<std::uint64_t>(update.every) != 0)
@@ -248,8 +249,9 @@ struct trust_region {
     template <class Policy, class Reference>
     status check_step(Policy&& policy_parameters, Reference&& reference_parameters) const {
         if (status s = check_update(); !s.ok()) return s;
-        auto policy = detail::parameters_of(policy_parameters, false);
-        auto reference = detail::parameters_of(reference_parameters, true);
+        auto policy = detail::parameters_of<false>(policy_parameters);
+        auto reference =
+            detail::parameters_of<true>(static_cast<Reference&&>(reference_parameters));
         return detail::check_parameters(policy, reference);
     }
 

@@ -13,6 +13,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -104,18 +105,20 @@ inline std::ptrdiff_t answer_at(const listwise_inputs& in, std::ptrdiff_t b,
 }
 
 /// Every row of the ranking must be a permutation of the list's answers; the index is that of the
-/// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer.
+/// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer:
+/// the last list in which it was met.
 inline status check_rankings(const listwise_inputs& in, const listwise_options& o,
                              std::span<double> seen) noexcept {
     if (!in.ranking.has_value) return {};
     const std::ptrdiff_t k = in.policy.extents[1];
+    std::fill(seen.begin(), seen.end(), -1.0);
     for (std::ptrdiff_t b = 0; b < in.policy.extents[0]; ++b) {
         const std::ptrdiff_t n = answers_of(o, b, k);
-        for (std::ptrdiff_t j = 0; j < n; ++j) seen[static_cast<std::size_t>(j)] = 0;
+        const auto mark = static_cast<double>(b);
         for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
             const std::int64_t answer = in.ranking(b, rank);
-            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] == 0) {
-                seen[static_cast<std::size_t>(answer)] = 1;
+            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] != mark) {
+                seen[static_cast<std::size_t>(answer)] = mark;
                 continue;
             }
             return fault_value(errc::not_permutation, "ranking",
@@ -128,18 +131,27 @@ inline status check_rankings(const listwise_inputs& in, const listwise_options& 
     return {};
 }
 
+/// Counts outside [0, K] before the rankings are read, and empty lists after (the order of faults).
 inline status check_list_counts(const listwise_options& o, std::ptrdiff_t k) noexcept {
     if (!o.counts.has_value) return {};
     for (std::ptrdiff_t b = 0; b < o.counts.extents[0]; ++b)
-        if (const std::int64_t n = o.counts(b); n < 1 || n > k)
-            return fault_value(n == 0 ? errc::empty_sequence : errc::bad_parameter, "counts",
+        if (const std::int64_t n = o.counts(b); n < 0 || n > k)
+            return fault_value(errc::bad_parameter, "counts",
                                "must be at least 1 and at most the number of columns", n, b);
     return {};
 }
+inline status check_no_empty_list(const listwise_options& o, std::ptrdiff_t lists,
+                                  std::ptrdiff_t k) noexcept {
+    if (lists > 0 && k == 0)
+        return fault_shape(errc::empty_sequence, "policy", "must have at least one answer per list",
+                           {2, {lists, k}});
+    return o.counts.has_value ? check_counts("counts", o.counts) : status{};
+}
 
+/// What can be said before memory for the lists is found.
 template <class Formula>
-status check_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
-                      const listwise_outputs& out, std::span<double> workspace) {
+status check_listwise_operands(const Formula& f, const listwise_inputs& in,
+                               const listwise_options& o, const listwise_outputs& out) {
     if (status s = f.check_parameters(); !s.ok()) return s;
     if (o.placed < 0)
         return fault_value(errc::bad_parameter, "placed",
@@ -148,13 +160,22 @@ status check_listwise(const Formula& f, const listwise_inputs& in, const listwis
     const std::ptrdiff_t k = in.policy.extents[1];
     const shape lists = length(b);
     const shape all{2, {b, k}};
-    status s = check_operands(
+    const status s = check_operands(
         {describe("policy", in.policy), describe("reference", in.reference, all, "policy"),
          describe("ranking", in.ranking, all, "policy"), describe("weights", o.weights, lists),
          describe("counts", o.counts, lists), describe("losses", out.losses, lists),
-         describe("grad", out.grad, all, "policy"),
-         describe("rewards", out.rewards, all, "policy")});
+         describe("grad", out.grad, all, "policy"), describe("rewards", out.rewards, all, "policy"),
+         describe_memory("workspace", o.workspace)});
+    return s.ok() ? o.reference_versions.check_length(b) : s;
+}
+
+template <class Formula>
+status check_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
+                      const listwise_outputs& out, std::span<double> workspace) {
+    status s = check_listwise_operands(f, in, o, out);
     if (!s.ok()) return s;
+    const std::ptrdiff_t b = in.policy.extents[0];
+    const std::ptrdiff_t k = in.policy.extents[1];
     s = first_of({check_weights(o.weights), check_list_counts(o, k)});
     if (!s.ok()) return s;
     if (static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
@@ -164,11 +185,8 @@ status check_listwise(const Formula& f, const listwise_inputs& in, const listwis
     list_scratch scratch(workspace, k);
     s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
     if (!s.ok()) return s;
-    if (b > 0 && k == 0)
-        return fault_shape(errc::empty_sequence, "policy", "must have at least one answer per list",
-                           all);
-    return first_of({check_not_empty(b, o.reduction, "policy"),
-                     o.reference_versions.check(b, current_version(f))});
+    return first_of({check_no_empty_list(o, b, k), check_not_empty(b, o.reduction, "policy"),
+                     o.reference_versions.check(current_version(f))});
 }
 
 template <class Formula>
@@ -245,9 +263,9 @@ struct listwise_memory {
     std::vector<double> own{};
     std::span<double> workspace;
 
+    /// For operands that have been checked.
     listwise_memory(const listwise_options& o, const listwise_inputs& in) : workspace(o.workspace) {
-        const std::ptrdiff_t k = in.policy.extents[1];
-        const std::size_t need = k < 0 ? 0 : static_cast<std::size_t>(listwise_workspace(k));
+        const auto need = static_cast<std::size_t>(listwise_workspace(in.policy.extents[1]));
         if (workspace.size() >= need) return;
         own.resize(need);
         workspace = own;
@@ -258,6 +276,7 @@ template <class Formula, class... Tensors>
 auto listwise_call(const Formula& f, const listwise_options& o, const Tensors&... tensors) {
     return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
         const listwise_inputs in{like, others...};
+        require(check_listwise_operands(f, in, o, {}));
         const listwise_memory memory(o, in);
         require(check_listwise(f, in, o, {}, memory.workspace));
         using scalar = result_scalar_t<element_t<Like>>;
@@ -290,6 +309,7 @@ status listwise_check(const Formula& f, const listwise_options& o, const listwis
         const listwise_inputs in{held...};
         const bool writes = out.losses.has_value || out.grad.has_value || out.rewards.has_value;
         if (writes) return check_listwise(f, in, o, out, o.workspace);
+        if (const status s = check_listwise_operands(f, in, o, out); !s.ok()) return s;
         return check_listwise(f, in, o, out, listwise_memory(o, in).workspace);
     }(hold(tensors)...);
 }

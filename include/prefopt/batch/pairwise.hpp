@@ -126,10 +126,11 @@ status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwis
          describe("chosen_rewards", out.chosen_rewards, b, first),
          describe("rejected_rewards", out.rejected_rewards, b, first)});
     if (!s.ok()) return s;
-    return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, first),
+    return first_of({o.reference_versions.check_length(n), check_weights(o.weights),
+                     check_not_empty(n, o.reduction, first),
                      check_counts("chosen_counts", o.chosen_counts),
                      check_counts("rejected_counts", o.rejected_counts),
-                     o.reference_versions.check(n, current_version(f))});
+                     o.reference_versions.check(current_version(f))});
 }
 
 /// Blocks of 64 pairs: widen, ask for the terms, reduce, round once on store.

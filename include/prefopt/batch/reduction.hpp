@@ -34,9 +34,16 @@ public:
     constexpr reference_versions(const R& versions)  // NOLINT: implicit by design
         : many_(std::ranges::data(versions), std::ranges::size(versions)), many_given_(true) {}
 
+    /// One entry per example, if it is a list.
+    [[nodiscard]] status check_length(std::ptrdiff_t examples) const {
+        const auto found = static_cast<std::ptrdiff_t>(many_.size());
+        if (!many_given_ || found == examples) return {};
+        return detail::fault_shape(errc::shape_mismatch, name, "must have one entry per example",
+                                   detail::length(found), detail::length(examples));
+    }
+
     /// Against the current version if there is one (a trust region), else against each other.
-    [[nodiscard]] status check(std::ptrdiff_t examples, const std::uint64_t* current) const {
-        constexpr const char* name = "reference_versions";
+    [[nodiscard]] status check(const std::uint64_t* current) const {
         const auto stale = [&](std::int64_t index, std::uint64_t got) {
             return detail::fault_value(
                 errc::stale_reference, name,
@@ -47,11 +54,6 @@ public:
         };
         if (one_given_ && current != nullptr && one_ != *current) return stale(-1, one_);
         if (!many_given_) return {};
-        if (static_cast<std::ptrdiff_t>(many_.size()) != examples)
-            return detail::fault_shape(errc::shape_mismatch, name,
-                                       "must have one entry per example",
-                                       detail::length(static_cast<std::ptrdiff_t>(many_.size())),
-                                       detail::length(examples));
         for (std::size_t i = 0; i < many_.size(); ++i)
             if (many_[i] != (current != nullptr ? *current : many_[0]))
                 return stale(static_cast<std::int64_t>(i), many_[i]);
@@ -59,6 +61,7 @@ public:
     }
 
 private:
+    static constexpr const char* name = "reference_versions";
     std::span<const std::uint64_t> many_{};
     std::uint64_t one_ = 0;
     bool one_given_ = false;

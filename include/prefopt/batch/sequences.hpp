@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -44,7 +45,7 @@ Operand<R + 1> with_leading_one(const Operand<R>& t) {
 template <template <std::size_t> class Operand, std::size_t R, class T>
 Operand<R> lift(T&& t) {
     using tensor_type = std::remove_cvref_t<T>;
-    require_tensor<tensor_type>();
+    static_assert(require_tensor<tensor_type>());
     if constexpr (viewable<tensor_type>) {
         static_assert(adapter<tensor_type>::rank == R || adapter<tensor_type>::rank == R - 1,
                       "prefopt: wrong rank. Logits are (B, T, V) with labels (B, T), or (N, V) "
@@ -139,10 +140,10 @@ inline status check_labels(const index_input<2>& labels, std::ptrdiff_t vocab) n
     return {};
 }
 
-/// Everything a call over logits checks; grad_sum and written may be absent.
+/// Everything a call over logits checks; grad_sum, written, sums and counts may be absent.
 inline status check_sequences(const sequence_batch& s, const char* written_name,
                               const output<3>& written, const input<1>& grad_sum,
-                              const output<1>& sums) {
+                              const output<1>& sums, std::span<std::int64_t> counts = {}) {
     const std::size_t rank = s.rank;
     operand logits = describe_as("logits", s.logits, rank);
     shape rows = logits.extents;
@@ -158,7 +159,7 @@ inline status check_sequences(const sequence_batch& s, const char* written_name,
         {logits, describe_as("labels", s.labels, rank - 1, rows), describe("offsets", s.offsets),
          describe("grad_sum", grad_sum, b),
          describe_as(written_name, written, rank, logits.extents, in_place ? "" : "logits"),
-         describe("sum", sums, b)});
+         describe("sum", sums, b), describe_memory("count", counts, b)});
     if (!found.ok()) return found;
     if (const status bad = check_offsets(s.offsets, s.logits.extents[1]); !bad.ok()) return bad;
     return check_labels(s.labels, s.vocab());

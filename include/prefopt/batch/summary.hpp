@@ -62,7 +62,7 @@ struct batch_summary {
         (is_chosen ? chosen : rejected) += 1;
         (is_chosen ? chosen_reward : rejected_reward) += reward;
         (is_chosen ? chosen_log_ratio : rejected_log_ratio) += log_ratio;
-        if (is_chosen && log_ratio < 0) ++chosen_below_reference;
+        if (is_chosen && !is_nan(log_ratio) && log_ratio < 0) ++chosen_below_reference;
     }
 
     /// One comparison of a chosen answer's reward with another's. A NaN is neither win nor tie.

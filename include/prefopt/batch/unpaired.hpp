@@ -61,7 +61,7 @@ namespace detail {
 struct unpaired_inputs {
     input<1> policy{};
     input<1> reference{};
-    index_input<1> desirable{};
+    flag_input desirable{};
     double kl = 0;
 };
 
@@ -76,12 +76,13 @@ status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaire
     const shape b = length(n);
     const status s = check_operands(
         {describe("policy", in.policy), describe("reference", in.reference, b, "policy"),
-         describe("desirable", in.desirable, b, "policy"),
+         describe("desirable", in.desirable.flags, b, "policy"),
          describe("weights", o.weights, b, "policy"), describe("losses", out.losses, b, "policy"),
          describe("grad", out.grad, b, "policy"), describe("rewards", out.rewards, b, "policy")});
     if (!s.ok()) return s;
-    return first_of({check_weights(o.weights), check_not_empty(n, o.reduction, "policy"),
-                     o.reference_versions.check(n, current_version(f))});
+    return first_of({o.reference_versions.check_length(n), check_weights(o.weights),
+                     check_not_empty(n, o.reduction, "policy"),
+                     o.reference_versions.check(current_version(f))});
 }
 
 template <class Formula>
@@ -99,7 +100,7 @@ batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unp
         load_block(in.reference, first, m, p0);
         load_weights(o.weights, first, m, w);
         for (std::ptrdiff_t i = 0; i < m; ++i) {
-            const bool desirable = in.desirable(first + i) != 0;
+            const bool desirable = in.desirable(first + i);
             const double log_ratio = p[i] - p0[i];
             const unpaired_term<double> t = f.term(log_ratio, desirable, in.kl);
             const bool kept = w[i] != 0;  // left out by selection, never by multiplying

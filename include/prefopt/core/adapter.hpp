@@ -151,10 +151,22 @@ concept borrowed = is_view<T>::value || std::ranges::borrowed_range<T> || requir
     requires bool(adapter<T>::borrowed);
 };
 
+/// Stops the compiler at a sentence that says what to do.
+template <class T>
+constexpr bool require_tensor() {
+    static_assert(tensor_like<T>,
+                  "prefopt: no adapter for this type. Include the header of its library from "
+                  "<prefopt/adapters/...> (for Eigen: <prefopt/adapters/eigen.hpp>), or "
+                  "specialise prefopt::adapter<T> (see <prefopt/core/adapter.hpp>).");
+    return true;
+}
+
 /// The tensor itself, or its value if it is an expression: `auto&& held = hold(argument);` keeps
 /// the value alive to the end of the enclosing block.
 template <class T>
 constexpr decltype(auto) hold(const T& t) {
+    if constexpr (!std::is_same_v<T, std::vector<bool>>)  // flags, which have no memory to view
+        static_assert(require_tensor<T>());
     if constexpr (expression<T>)
         return adapter<T>::materialise(t);
     else
@@ -166,8 +178,8 @@ using held_t = std::remove_cvref_t<decltype(hold(std::declval<const T&>()))>;
 
 /// The scalar type of a tensor, without const.
 template <class T>
-using element_t =
-    std::remove_cv_t<std::remove_pointer_t<decltype(adapter<T>::view(std::declval<T&>()).data)>>;
+using element_t = std::remove_cv_t<
+    std::remove_pointer_t<decltype(adapter<std::remove_cv_t<T>>::view(std::declval<T&>()).data)>>;
 
 /// An owning result of `t`'s family with scalar S.
 template <class S, class T, std::size_t R>
@@ -178,15 +190,6 @@ auto make_like(const T& t, std::array<std::ptrdiff_t, R> extents) {
         return std::vector<S>(static_cast<std::size_t>(extents[0]));
     else
         return tensor<S, R>(extents);
-}
-
-/// Stops the compiler at a sentence that says what to do.
-template <class T>
-constexpr void require_tensor() {
-    static_assert(tensor_like<T>,
-                  "prefopt: no adapter for this type. Include the header of its library from "
-                  "<prefopt/adapters/...> (for Eigen: <prefopt/adapters/eigen.hpp>), or "
-                  "specialise prefopt::adapter<T> (see <prefopt/core/adapter.hpp>).");
 }
 
 }  // namespace detail

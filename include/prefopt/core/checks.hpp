@@ -70,6 +70,22 @@ operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const
     return o;
 }
 
+/// Describes memory that is written but is no tensor of reals: it may coincide with nothing.
+template <class T>
+operand describe_memory(const char* name, std::span<T> memory, shape wanted = {}) {
+    operand o;
+    o.name = name;
+    o.data = memory.data();
+    o.element_size = sizeof(T);
+    o.alignment = alignof(T);
+    o.extents = length(static_cast<std::ptrdiff_t>(memory.size()));
+    o.strides[0] = 1;
+    o.present = !memory.empty();
+    o.is_output = true;
+    o.wanted = wanted;
+    return o;
+}
+
 /// First and one-past-last byte that an operand can touch.
 struct byte_range {
     std::uintptr_t begin = 0;

@@ -44,4 +44,10 @@ constexpr bool is_finite(T x) noexcept {
     return detail::magnitude_bits(x) < detail::infinity_bits(x);
 }
 
+/// True for +0 and -0 alone: under -ffast-math, `x == 0` may be true of NaN.
+template <std::floating_point T>
+constexpr bool is_zero(T x) noexcept {
+    return detail::magnitude_bits(x) == 0;
+}
+
 }  // namespace prefopt::inline PREFOPT_ABI

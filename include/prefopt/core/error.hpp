@@ -85,9 +85,11 @@ struct shape {
     }
     [[nodiscard]] std::string text() const {
         std::string out = "(";
-        for (std::size_t i = 0; i < rank; ++i)
-            out += (i == 0 ? "" : ", ") + std::to_string(extents[i]);
-        return out + ")";
+        for (std::size_t i = 0; i < rank; ++i) {
+            if (i > 0) out.append(", ");
+            out.append(std::to_string(extents[i]));
+        }
+        return out.append(")");
     }
 };
 
@@ -110,14 +112,15 @@ struct [[nodiscard]] status {
     /// One sentence: the argument, the index, what was expected, the value or both shapes.
     [[nodiscard]] std::string message() const {
         if (ok()) return "ok";
-        std::string text = std::string("prefopt: ") + argument;
-        if (index >= 0) text += "[" + std::to_string(index) + "]";
-        text += std::string(" ") + expected;
-        if (*other != '\0') text += std::string(" ") + other;
-        if (wanted.rank > 0) text += " " + wanted.text();
-        if (found.rank > 0) text += ", got " + found.text();
-        if (has_value) text += ", got " + number(value);
-        return text + " [" + to_string(code) + "]";
+        std::string text = "prefopt: ";
+        text += argument;
+        if (index >= 0) text.append("[").append(std::to_string(index)).append("]");
+        text.append(" ").append(expected);
+        if (*other != '\0') text.append(" ").append(other);
+        if (wanted.rank > 0) text.append(" ").append(wanted.text());
+        if (found.rank > 0) text.append(", got ").append(found.text());
+        if (has_value) text.append(", got ").append(number(value));
+        return text.append(" [").append(to_string(code)).append("]");
     }
 
 private:

@@ -42,11 +42,12 @@ constexpr std::ptrdiff_t size_of(index_kind kind) noexcept {
 }
 
 template <class T, std::size_t R>
-constexpr void require_rank() {
+constexpr bool require_rank() {
     static_assert(std::size_t{adapter<T>::rank} == R,
                   "prefopt: this tensor has the wrong rank for the argument. The shapes are in the "
                   "comment of the function: (B) is rank 1, (B, K), (B, T) and (N, V) are rank 2, "
                   "(B, T, V) is rank 3.");
+    return true;
 }
 
 }  // namespace detail
@@ -66,12 +67,12 @@ struct input {
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, input>)
     constexpr input(const T& t) : has_value(true) {  // NOLINT: implicit by design
-        detail::require_tensor<T>();
+        static_assert(detail::require_tensor<T>());
         static_assert(!expression<T> || viewable<T>,
                       "prefopt: a lazy expression cannot be passed here, because nothing would "
                       "keep its value alive. Evaluate it into a variable first.");
         if constexpr (viewable<T>) {
-            detail::require_rank<T, R>();
+            static_assert(detail::require_rank<T, R>());
             const auto v = adapter<T>::view(t);
             using scalar = std::remove_cv_t<typename decltype(v)::element_type>;
             static_assert(real_scalar<scalar>,
@@ -101,14 +102,14 @@ struct output {
         requires(!std::same_as<std::remove_cvref_t<T>, output>)
     constexpr output(T&& t) : has_value(true) {  // NOLINT: implicit by design
         using tensor_type = std::remove_cvref_t<T>;
-        detail::require_tensor<tensor_type>();
+        static_assert(detail::require_tensor<tensor_type>());
         static_assert(!expression<tensor_type> || viewable<tensor_type>,
                       "prefopt: an expression cannot be an output. Pass a tensor to write to.");
         static_assert(std::is_lvalue_reference_v<T> || detail::borrowed<tensor_type>,
                       "prefopt: a temporary cannot be an output: the result would be lost with it. "
                       "Pass a variable.");
         if constexpr (viewable<tensor_type>) {
-            detail::require_rank<tensor_type, R>();
+            static_assert(detail::require_rank<tensor_type, R>());
             const auto v = adapter<tensor_type>::view(t);
             using element = typename std::remove_cv_t<decltype(v)>::element_type;
             static_assert(!std::is_const_v<element>,
@@ -124,7 +125,7 @@ struct output {
     }
 };
 
-/// A tensor of integers (or of flags) that is read; any integer type, std::vector<bool> included.
+/// A tensor of integers that is read: labels, rankings, offsets, counts; any integer type but bool.
 template <std::size_t R>
 struct index_input {
     const void* data = nullptr;
@@ -136,28 +137,18 @@ struct index_input {
 
     constexpr index_input() = default;
 
-    index_input(const std::vector<bool>& flags)  // NOLINT: implicit by design
-        requires(R == 1)
-        : data(&flags),
-          kind(detail::index_kind::packed_bits),
-          has_value(true),
-          extents{static_cast<std::ptrdiff_t>(flags.size())},
-          strides{1} {}
-
     template <class T>
-        requires(!std::same_as<std::remove_cvref_t<T>, index_input> &&
-                 !std::same_as<std::remove_cvref_t<T>, std::vector<bool>>)
+        requires(!std::same_as<std::remove_cvref_t<T>, index_input>)
     constexpr index_input(const T& t) : has_value(true) {  // NOLINT: implicit by design
-        detail::require_tensor<T>();
+        static_assert(detail::require_tensor<T>());
         static_assert(!expression<T> || viewable<T>,
                       "prefopt: a lazy expression cannot be passed here, because nothing would "
                       "keep its value alive. Evaluate it into a variable first.");
         if constexpr (viewable<T>) {
-            detail::require_rank<T, R>();
+            static_assert(detail::require_rank<T, R>());
             const auto v = adapter<T>::view(t);
             using integer = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(std::integral<integer> || std::same_as<integer, std::byte>,
-                          "prefopt: this tensor must hold integers");
+            static_assert(label<integer>, "prefopt: this tensor must hold integers (not bool)");
             data = v.data;
             kind = detail::index_kind_of<integer>();
             alignment = alignof(integer);
@@ -193,6 +184,44 @@ struct index_input {
                 return (*static_cast<const std::vector<bool>*>(data))[static_cast<std::size_t>(at)];
         }
     }
+};
+
+/// A vector of flags that is read: bool (std::vector<bool> included), bytes or any integer, of
+/// which everything but 0 means true. Memory of bool is read as bytes: it may hold anything.
+struct flag_input {
+    index_input<1> flags{};
+
+    flag_input() = default;
+
+    flag_input(const std::vector<bool>& bits) {  // NOLINT: implicit by design
+        flags.data = &bits;
+        flags.kind = detail::index_kind::packed_bits;
+        flags.has_value = true;
+        flags.extents = {static_cast<std::ptrdiff_t>(bits.size())};
+        flags.strides = {1};
+    }
+
+    template <class T>
+        requires(!std::same_as<std::remove_cvref_t<T>, flag_input> &&
+                 !std::same_as<std::remove_cvref_t<T>, std::vector<bool>>)
+    constexpr flag_input(const T& t) {  // NOLINT: implicit by design
+        static_assert(detail::require_tensor<T>());
+        if constexpr (viewable<T>) {
+            static_assert(detail::require_rank<T, 1>());
+            const auto v = adapter<T>::view(t);
+            using flag = std::remove_cv_t<typename decltype(v)::element_type>;
+            static_assert(std::integral<flag> || std::same_as<flag, std::byte>,
+                          "prefopt: flags must be bool, bytes or integers");
+            flags.data = v.data;
+            flags.kind = detail::index_kind_of<flag>();
+            flags.has_value = true;
+            flags.alignment = alignof(flag);
+            flags.extents = v.extents;
+            flags.strides = v.strides;
+        }
+    }
+
+    [[nodiscard]] bool operator()(std::ptrdiff_t i) const noexcept { return flags(i) != 0; }
 };
 
 namespace detail {

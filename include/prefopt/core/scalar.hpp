@@ -160,13 +160,24 @@ inline compute_t<S> load(const S* p) noexcept {
     }
 }
 
+/// A double as a float rounded to odd: what rounds it further, to nearest, rounds it only once.
+constexpr float to_odd(double value) noexcept {
+    const auto near = static_cast<float>(value);
+    if (!is_finite(near) || static_cast<double>(near) == value) return near;
+    auto bits = std::bit_cast<std::uint32_t>(near);
+    const double magnitude = value < 0 ? -value : value;
+    const double rounded = static_cast<double>(near < 0 ? -near : near);
+    if (rounded > magnitude) --bits;  // towards zero, then odd: the lost digits stay visible
+    return std::bit_cast<float>(bits | 1U);
+}
+
 /// Writes one scalar, rounded once.
 template <real_scalar S>
 inline void store(S* p, double value) noexcept {
     if constexpr (std::floating_point<S>) {
         *p = static_cast<S>(value);
     } else {
-        const S rounded(static_cast<float>(value));
+        const S rounded(to_odd(value));
         std::memcpy(p, &rounded, sizeof rounded);
     }
 }

@@ -23,15 +23,16 @@ struct lane_sum {
     std::array<A, static_cast<std::size_t>(lane_count)> lane{};
 
     constexpr void add(std::ptrdiff_t position, const A& term) noexcept {
-        lane[static_cast<std::size_t>(position) % lane.size()] += term;
+        A& sum = lane[static_cast<std::size_t>(position) % lane.size()];
+        sum = sum + term;
     }
     constexpr void scale(const A& factor) noexcept {
-        for (A& x : lane) x *= factor;
+        for (A& x : lane) x = x * factor;
     }
     [[nodiscard]] constexpr A total() const noexcept {
         auto t = lane;
         for (std::size_t width = t.size() / 2; width > 0; width /= 2)
-            for (std::size_t i = 0; i < width; ++i) t[i] += t[i + width];
+            for (std::size_t i = 0; i < width; ++i) t[i] = t[i] + t[i + width];
         return t[0];
     }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// log_sigmoid, sigmoid, softplus, log1mexp and log_odds: the primitives of every preference loss,
+// log_sigmoid, sigmoid, softplus and log1mexp: the primitives of every preference loss,
 // for any real scalar type T: float, double, long double, a dual number or a multiprecision number
 // whose exp, log, log1p and expm1 are found by argument-dependent lookup.
 //
@@ -78,11 +78,13 @@ T log1mexp(const T& a) {
     return a < T(0.6931471805599453) ? T(log(-expm1(-a))) : T(log1p(-exp(-a)));
 }
 
-/// d log1mexp(a) / da = 1 / expm1(a): +infinity at both zeros.
+/// d log1mexp(a) / da = 1 / expm1(a) = exp(-a) / (1 - exp(-a)): the second form, because expm1(a)
+/// overflows where the result is still a number. +infinity at both zeros.
 template <class T>
 T log1mexp_derivative(const T& a) {
+    using std::exp;
     using std::expm1;
-    return a == T(0) ? T(1) / T(0) : T(1) / expm1(a);
+    return exp(-a) / (T(0) - expm1(-a));
 }
 
 }  // namespace prefopt::inline PREFOPT_ABI

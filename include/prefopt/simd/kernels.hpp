@@ -48,9 +48,13 @@ inline constexpr double log2e_rest<double> = 2.035527374093103e-17;
 template <class T>
 inline constexpr T exp2_coefficients[1] = {};
 template <>
-inline constexpr float exp2_coefficients<float>[] = {
-    1.5461444698569128e-4F, 1.3400428177615838e-3F, 9.618056678524638e-3F, 5.550327226670302e-2F,
-    0.2402265092229876F,    0.6931472067028326F,    1.0F};
+inline constexpr float exp2_coefficients<float>[] = {1.5461444698569128e-4F,
+                                                     1.3400428177615838e-3F,
+                                                     9.618056678524638e-3F,
+                                                     5.550327226670302e-2F,
+                                                     0.2402265092229876F,
+                                                     0.6931472067028326F,
+                                                     1.0F};
 template <>
 inline constexpr double exp2_coefficients<double>[] = {
     4.079636838385359825e-10, 7.072026162870801770e-9, 1.018055811734534923e-7,

@@ -10,8 +10,10 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <type_traits>
 
+#include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
 
@@ -41,7 +43,8 @@ void update_run(const P* policy, std::ptrdiff_t policy_stride, R* reference,
             continue;
         }
         const T r = static_cast<T>(load(to));
-        if (p == r) continue;
+        // NaN first: under -ffast-math a comparison alone may call it equal
+        if (!is_nan(p) && !is_nan(r) && p == r) continue;
         store(to, static_cast<double>(std::fma(a, p, std::fma(-a, r, r))));
     }
 }

@@ -143,7 +143,7 @@ template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
                    const row_statistics<compute_t<S>>& r, double coefficient) noexcept {
-    if (coefficient == 0 || r.sum == 0) {
+    if (is_zero(coefficient) || is_zero(r.sum)) {
         for (std::ptrdiff_t i = 0; i < vocab; ++i) store(to + i * to_stride, 0.0);
         return;
     }
@@ -169,7 +169,8 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         // A far difference, rounded, would cost a small entry its last digits.
         const auto x = static_cast<double>(load(row + i * stride));
         const double_double d = scalar ? double_double::sum(maximum, -x) : lag(r.exponent, x, 1.0);
-        store(to + i * to_stride, factor * (std::exp(-d.high) * (1 - d.low)));
+        // + 0.0: an entry of -infinity gives +0, not -0
+        store(to + i * to_stride, factor * (std::exp(-d.high) * (1 - d.low)) + 0.0);
     }
     store(to + label * to_stride, coefficient * r.miss);
 }

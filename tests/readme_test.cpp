@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The README says what is true: its program is the one that the consumer tests build and run, its
+// links lead somewhere, its commands exist, and its table has every loss.
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path root = PREFOPT_SOURCE_DIR;
+
+std::string text_of(const fs::path& file) {
+    std::ifstream in(file);
+    REQUIRE(in.good());
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The text of the n-th fenced block of a language.
+std::string block(const std::string& text, const std::string& language, int n) {
+    const std::string fence = "```" + language + "\n";
+    std::size_t at = 0;
+    for (int i = 0; i <= n; ++i) {
+        at = text.find(fence, at);
+        REQUIRE(at != std::string::npos);
+        at += fence.size();
+    }
+    return text.substr(at, text.find("```", at) - at);
+}
+
+}  // namespace
+
+TEST_CASE("the README's program is the consumer's") {
+    const std::string program = text_of(root / "tests/consumer/main.cpp");
+    const std::string shown = block(text_of(root / "README.md"), "cpp", 0);
+    REQUIRE(program.size() > shown.size());
+    CHECK(program.substr(program.size() - shown.size()) == shown);
+}
+
+TEST_CASE("the README's two commands exist, and come first") {
+    const std::string readme = text_of(root / "README.md");
+    const std::string commands = block(readme, "sh", 0);
+    CHECK(readme.find(commands) < 40);
+    for (const char* command : {"examples/align_tiny_lm/run", "tests/run"}) {
+        CHECK(commands.find(command) != std::string::npos);
+        const auto permissions = fs::status(root / command).permissions();
+        CHECK((permissions & fs::perms::owner_exec) != fs::perms::none);
+    }
+}
+
+TEST_CASE("every relative link of the documents leads to a file") {
+    for (const char* document :
+         {"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/alignment.md"}) {
+        const fs::path file = root / document;
+        const std::string text = text_of(file);
+        std::size_t links = 0;
+        for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at)) {
+            at += 2;
+            const std::string target = text.substr(at, text.find_first_of(")#", at) - at);
+            if (target.empty() || target.find("://") != std::string::npos) continue;
+            CAPTURE(document, target);
+            CHECK(fs::exists(file.parent_path() / target));
+            ++links;
+        }
+        if (std::string(document) == "README.md") CHECK(links >= 12);
+    }
+}
+
+TEST_CASE("the README's table has every loss header") {
+    const std::string readme = text_of(root / "README.md");
+    for (const auto& entry : fs::directory_iterator(root / "include/prefopt")) {
+        if (entry.path().extension() != ".hpp") continue;
+        const std::string header = text_of(entry.path());
+        if (header.find("static constexpr auto kind") == std::string::npos) continue;
+        CAPTURE(entry.path().filename().string());
+        CHECK(readme.find("include/prefopt/" + entry.path().filename().string()) !=
+              std::string::npos);
+    }
+}
