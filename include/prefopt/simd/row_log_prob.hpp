@@ -101,14 +101,15 @@ row_statistics<compute_t<S>> scalar_row_log_prob(const S* row, std::ptrdiff_t vo
 #if PREFOPT_SIMD_X86
 /// The vector kernels; false where the scalar one is needed.
 template <real_scalar S>
-bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t label,
-                         instruction_set set, row_statistics<compute_t<S>>& r) noexcept {
-    const auto x = static_cast<double>(load(row + label));
+bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
+                         std::ptrdiff_t label, instruction_set set,
+                         row_statistics<compute_t<S>>& r) noexcept {
+    const auto x = static_cast<double>(load(row + label * stride));
     if (magnitude_bits(x) >= magnitude_bits(largest_vector_logit)) return false;
     base2_sum others;
     const bool done = set == instruction_set::avx512
-                          ? avx512::sum_of_exponentials(row, vocab, label, others)
-                          : avx2::sum_of_exponentials(row, vocab, label, others);
+                          ? avx512::sum_of_exponentials(row, stride, vocab, label, others)
+                          : avx2::sum_of_exponentials(row, stride, vocab, label, others);
     if (!done) return false;
     if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
     const double own = std::nearbyint(x * log2e<double>);
@@ -130,8 +131,7 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
 #if PREFOPT_SIMD_X86
     const instruction_set set = active_instruction_set();
     row_statistics<compute_t<S>> r;
-    if (set != instruction_set::scalar && stride == 1 &&
-        vector_row_log_prob(row, vocab, label, set, r))
+    if (set != instruction_set::scalar && vector_row_log_prob(row, vocab, stride, label, set, r))
         return r;
 #endif
     return scalar_row_log_prob(row, vocab, stride, label);
@@ -149,18 +149,16 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
     }
     const double factor = -coefficient / r.sum;
 #if PREFOPT_SIMD_X86
-    if constexpr (std::is_same_v<S, G>) {
-        // a factor that is not an ordinary number of the vectors' type keeps its digits in scalar
-        constexpr double least = static_cast<double>(std::numeric_limits<compute_t<S>>::min());
-        const bool ordinary = std::fabs(factor) > least && std::fabs(factor) < 1 / least;
-        if (r.set != instruction_set::scalar && stride == 1 && to_stride == 1 && ordinary) {
-            if (r.set == instruction_set::avx512)
-                avx512::scaled_exponentials(row, to, vocab, r.exponent, factor);
-            else
-                avx2::scaled_exponentials(row, to, vocab, r.exponent, factor);
-            store(to + label, coefficient * r.miss);
-            return;
-        }
+    // A factor that is not an ordinary number of the vectors' type keeps its digits in scalar.
+    constexpr double least = static_cast<double>(std::numeric_limits<compute_t<S>>::min());
+    const bool ordinary = std::fabs(factor) > least && std::fabs(factor) < 1 / least;
+    if (r.set != instruction_set::scalar && ordinary) {
+        if (r.set == instruction_set::avx512)
+            avx512::scaled_exponentials(row, stride, to, to_stride, vocab, r.exponent, factor);
+        else
+            avx2::scaled_exponentials(row, stride, to, to_stride, vocab, r.exponent, factor);
+        store(to + label * to_stride, coefficient * r.miss);
+        return;
     }
 #endif
     const bool scalar = r.set == instruction_set::scalar;
