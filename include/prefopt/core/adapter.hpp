@@ -71,7 +71,7 @@ template <class T>
 struct structural<T> {
     static constexpr std::size_t rank = std::rank_v<T>;
     static auto view(auto& t) {
-        std::ptrdiff_t shape[rank];
+        std::ptrdiff_t shape[rank] = {};
         fill<T>(shape);
         return prefopt::view(first(t), shape);
     }

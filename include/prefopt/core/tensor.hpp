@@ -47,7 +47,7 @@ public:
 private:
     template <class P>
     auto shaped(P* data) const noexcept {
-        std::ptrdiff_t shape[R];
+        std::ptrdiff_t shape[R] = {};
         std::copy(extents_.begin(), extents_.end(), shape);
         return prefopt::view<P, R>(data, shape);
     }
