@@ -66,6 +66,17 @@ scored<S> score(instruction_set set, const S* row, std::size_t vocab, std::ptrdi
     return out;
 }
 
+#ifdef __FAST_MATH__
+// Subnormal intermediate results are flushed, and what compensates a rounding is optimised away.
+template <class T>
+constexpr T smallest = std::numeric_limits<T>::min() * 256;
+constexpr double allowance = 16;
+#else
+template <class T>
+constexpr T smallest = std::numeric_limits<T>::min();
+constexpr double allowance = 1;
+#endif
+
 /// log p(label) and onehot - softmax in quad.
 template <class S>
 void check_against_quad(const scored<S>& got, const std::vector<S>& row, std::ptrdiff_t label,
@@ -81,17 +92,17 @@ void check_against_quad(const scored<S>& got, const std::vector<S>& row, std::pt
     const quad sum = own + others;
     const quad exact = others < own ? -log1pq(others / own) : logq(own / sum);
     using T = prefopt::detail::compute_t<S>;
-    CHECK(test::ulps(static_cast<T>(got.log_prob), exact) <= budget);
+    CHECK(test::ulps(static_cast<T>(got.log_prob), exact) <= budget * allowance);
     CHECK_FALSE(got.log_prob > 0);
     if constexpr (std::is_same_v<S, T>) {
         double worst = 0;
         for (std::size_t i = 0; i < row.size(); ++i) {
             const quad p = expq(static_cast<quad>(widened(row[i])) - top) / sum;
             const quad g = i == y ? others / sum : -p;
-            if (fabsq(g) < static_cast<quad>(std::numeric_limits<T>::min())) continue;
+            if (fabsq(g) < static_cast<quad>(smallest<T>)) continue;
             worst = std::fmax(worst, test::ulps(got.direction[i], g));
         }
-        CHECK(worst <= budget);
+        CHECK(worst <= budget * allowance);
     }
 }
 

@@ -75,6 +75,7 @@ inline constexpr double exp2_coefficients<double>[] = {
 #pragma GCC diagnostic ignored "-Wsign-conversion"  // of masks, in the compiler's own header at -O0
 
 #if defined(__clang__)
+#pragma float_control(precise, on, push)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
@@ -113,6 +114,7 @@ namespace prefopt::inline PREFOPT_ABI::detail::avx512 {
 }  // namespace prefopt::inline PREFOPT_ABI::detail::avx512
 #if defined(__clang__)
 #pragma clang attribute pop
+#pragma float_control(pop)
 #else
 #pragma GCC pop_options
 #endif
