@@ -123,6 +123,8 @@ preference parse_object(std::string_view text, const std::string& name, std::siz
     } catch (const nlohmann::json::parse_error& error) {
         const std::size_t at = error.byte == 0 ? 0 : error.byte - 1;
         fail(name, line + line_at(text, at) - 1, std::string("not valid JSON; ") + expected_object);
+    } catch (const nlohmann::json::exception&) {  // a number that fits no double, say
+        fail(name, line, std::string("a value that cannot be read; ") + expected_object);
     }
     return preference_of(object, name, line);
 }
@@ -160,13 +162,16 @@ std::size_t end_of_object(std::string_view text, std::size_t begin) {
 std::vector<preference> parse_array(std::string_view text, std::size_t at,
                                     const std::string& name) {
     std::vector<preference> pairs;
+    std::size_t line = line_at(text, at);
+    std::size_t counted = at;
     at = skip_blanks(text, at + 1);
     while (true) {
         if (at < text.size() && text[at] == ']' && pairs.empty()) break;
         if (at >= text.size() || text[at] != '{') {
             fail(name, line_at(text, at), expected_object);
         }
-        const std::size_t line = line_at(text, at);
+        line += line_at(text.substr(counted, at - counted), at - counted) - 1;
+        counted = at;
         const std::size_t end = end_of_object(text, at);
         if (end == std::string_view::npos) {
             fail(name, line, "the object that begins here is not closed; expected }");

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <system_error>
 
 namespace {
@@ -30,6 +31,13 @@ void make_directory(const std::filesystem::path& directory) {
     if (error || !std::filesystem::is_directory(directory)) {
         throw tiny::usage_error("--out: " + directory.string() +
                                 " cannot be made; expected the name of a directory");
+    }
+    const std::filesystem::path probe = directory / "probe.part";
+    const bool writable = std::ofstream(probe).put('\n').flush().good();
+    std::filesystem::remove(probe, error);
+    if (!writable) {
+        throw tiny::usage_error("--out: " + directory.string() +
+                                " cannot be written to; expected a directory that may be");
     }
 }
 

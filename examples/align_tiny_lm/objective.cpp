@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The only translation unit that names a preference loss. Each class lays a batch out the way its
+// Where the preference losses are called. Each class lays a batch out the way its
 // prefopt call wants it, and hands the gradient back in the order of the plan.
 
 #include "objective.hpp"
@@ -13,6 +13,8 @@
 #include <prefopt/trust_region.hpp>
 
 #include <cstdint>
+#include <cstdio>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -133,9 +135,9 @@ public:
                   const answer_pool&) const override {
         using ranked = Eigen::Matrix<double, Eigen::Dynamic, 3, Eigen::RowMajor>;
         const auto rows = static_cast<Eigen::Index>(plan.graded.size() / 3);
-        const ranked theirs = Eigen::Map<const ranked>(policy.graded.data(), rows, 3);
-        const ranked ours = Eigen::Map<const ranked>(reference.graded.data(), rows, 3);
-        const auto result = loss()(theirs, ours);
+        const ranked ours = Eigen::Map<const ranked>(policy.graded.data(), rows, 3);
+        const ranked theirs = Eigen::Map<const ranked>(reference.graded.data(), rows, 3);
+        const auto result = loss()(ours, theirs);
         verdict out{.loss = result.loss, .gradient = std::vector<double>(plan.graded.size())};
         for (Eigen::Index row = 0; row < rows; ++row) {
             for (Eigen::Index k = 0; k < 3; ++k) {
@@ -183,9 +185,10 @@ std::string name_of(loss_kind kind) {
 }
 
 std::string name_of(const objective_options& options) {
-    std::string beta = std::to_string(options.beta);
-    beta.erase(beta.find_last_not_of('0') + 1);
-    if (beta.back() == '.') beta += '0';
+    std::string beta(32, ' ');
+    beta.resize(
+        static_cast<std::size_t>(std::snprintf(beta.data(), beta.size(), "%.6g", options.beta)));
+    if (beta.find_first_of(".e") == std::string::npos) beta += ".0";
     const std::string tail = options.reference == reference_kind::soft   ? ", soft ref"
                              : options.reference == reference_kind::hard ? ", hard ref"
                                                                          : "";

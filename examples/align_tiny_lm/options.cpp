@@ -59,6 +59,7 @@ std::vector<double> parse_betas(const std::string& text) {
                               "\" is not a list of numbers; expected for example 0.1 or 0.1,0.3");
         }
         expect(value > 0.0, "--beta", value, "numbers above 0");
+        expect(value >= 1e-9 && value <= 1e9, "--beta", value, "numbers from 1e-9 to 1e9");
         out.push_back(value);
     }
     if (out.empty()) throw usage_error("--beta: the list is empty; expected for example 0.1,0.3");

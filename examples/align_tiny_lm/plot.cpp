@@ -34,6 +34,7 @@ set style line 6 lw 2 lc rgb '#56b4e9'
 // beta, which is what a sweep varies. Step 0 is left out where nothing has been decided yet.
 void panel(std::ostringstream& out, const std::vector<plotted_run>& runs, const char* title,
            int column, const char* more, const char* from = "0") {
+    out.precision(17);  // the beta of the script must be that of the CSV file
     out << "set title '" << title << "'\n" << more << "plot ";
     for (std::size_t i = 0; i < runs.size(); ++i) {
         out << (i == 0 ? "" : ", \\\n     ") << "'curves.csv' skip 1 using 4:(abs($2 - "
@@ -69,11 +70,11 @@ std::string plot_script(const std::vector<plotted_run>& runs) {
     panel(out, runs, "held-out loss", 7, "");
     panel(out, runs, "KL to the frozen start, nats per answer", 11, "set key off\n");
     panel(out, runs, "reward margin", 10, "");
-    panel(out, runs, "held-out reward accuracy", 8, "set yrange [0.5:1.02]\n", "1");
+    panel(out, runs, "held-out reward accuracy", 8, "set yrange [*<0.5:1.02]\n", "1");
     out << "unset multiplot\nset output\n";
     if (runs.size() > 1) {
         out << "set terminal svg size 560,400 font 'sans-serif,13' background '#ffffff'\n"
-               "set output 'sweep.svg.part'\nset yrange [0.5:1.05]\nset offsets graph 0.1, "
+               "set output 'sweep.svg.part'\nset yrange [*<0.5:1.05]\nset offsets graph 0.1, "
                "graph 0.15, 0, 0\n"
                "set title 'reward accuracy against KL, one point per beta'\n"
                "set xlabel 'KL to the frozen start, nats per answer'\n"
@@ -86,8 +87,11 @@ std::string plot_script(const std::vector<plotted_run>& runs) {
 }
 
 std::string run_gnuplot(const std::filesystem::path& directory, bool sweep) {
-    const bool drawn = succeeded(directory);
     std::error_code error;
+    // What an earlier run drew would lie beside this run's figures.
+    for (const char* const old : {"curves.svg", "sweep.svg"})
+        std::filesystem::remove(directory / old, error);
+    const bool drawn = succeeded(directory);
     for (const char* const name : {"curves.svg", "sweep.svg"}) {
         std::filesystem::path part = directory / name;
         part += ".part";

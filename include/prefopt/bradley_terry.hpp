@@ -32,7 +32,7 @@ struct bradley_terry {
     static constexpr bool has_reference = false;
 
     /// One pair of scores, for any real scalar type.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] pair_term<T> term(const T& chosen_score, const T& rejected_score) const {
         const T z = (chosen_score - rejected_score) - T(margin);
         const auto [value, d] = softplus_and_derivative(T(-z));
@@ -42,7 +42,7 @@ struct bradley_terry {
         return {value + T(centering) * sum * sum, pull - d, pull + d};
     }
 
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& score) const {
         return score;
     }

@@ -34,7 +34,7 @@ struct dpo {
     static constexpr bool has_reference = true;
 
     /// One pair, for any real scalar type.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] pair_term<T> term(const T& chosen_log_ratio, const T& rejected_log_ratio) const {
         const T z = T(beta) * (chosen_log_ratio - rejected_log_ratio);
         const auto [right, d_right] = softplus_and_derivative(T(-z));
@@ -49,7 +49,7 @@ struct dpo {
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }

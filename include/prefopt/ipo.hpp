@@ -31,7 +31,7 @@ struct ipo {
     static constexpr bool has_reference = true;
 
     /// One pair, for any real scalar type.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] pair_term<T> term(const T& chosen_log_ratio, const T& rejected_log_ratio) const {
         const T off = (chosen_log_ratio - rejected_log_ratio) - T(1) / (T(2) * T(beta));
         const T d = T(2) * off;
@@ -39,7 +39,7 @@ struct ipo {
     }
 
     /// The implicit reward of one answer, beta * log-ratio, as for DPO.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
@@ -73,11 +73,11 @@ struct ipo_averaged {
     static constexpr bool length_averaged = true;
 
     /// One pair of *averaged* log-ratios: the formula of ipo, which is the only one.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] pair_term<T> term(const T& chosen_average, const T& rejected_average) const {
         return ipo{.beta = beta}.term(chosen_average, rejected_average);
     }
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& average_log_ratio) const {
         return T(beta) * average_log_ratio;
     }

@@ -24,7 +24,8 @@ namespace prefopt::inline PREFOPT_ABI {
 /// saturates on both sides. z0 is a constant: it is never differentiated.
 ///
 /// Shapes: policy, reference, desirable (N); losses, grad, rewards (N). At r = z0 the loss is
-/// lambda / 2. Between 0 and lambda for every input but NaN, which propagates and is counted.
+/// lambda / 2. Between 0 and lambda for every finite input; NaN and infinity - infinity are NaN,
+/// which propagates and is counted.
 ///
 /// Errors: bad_parameter for beta not finite and > 0, a weight not finite and >= 0, kl < 0.
 ///
@@ -40,7 +41,7 @@ struct kto {
     static constexpr bool has_reference = true;
 
     /// One answer, for any real scalar type. `kl` is a constant of the batch.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] unpaired_term<T> term(const T& log_ratio, bool desirable, const T& kl) const {
         const T side = desirable ? T(1) : T(-1);
         const T lambda = T(desirable ? desirable_weight : undesirable_weight);
@@ -50,7 +51,7 @@ struct kto {
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
@@ -75,11 +76,14 @@ struct kl_statistics {
         sum += b.sum;
         count += b.count;
     }
+    [[nodiscard]] status check() const noexcept {
+        if (count > 0) return {};
+        return detail::fault(errc::empty_batch, "policy",
+                             "is empty: the KL of no samples is not defined");
+    }
     /// max(0, sum / count). NaN stays NaN. No sample is the error empty_batch.
     [[nodiscard]] double estimate() const {
-        if (count == 0)
-            detail::raise(detail::fault(errc::empty_batch, "policy",
-                                        "is empty: the KL of no samples is not defined"));
+        detail::require(check());
         const double mean = sum / static_cast<double>(count);
         return is_nan(mean) || mean > 0 ? mean : 0.0;
     }
@@ -124,7 +128,7 @@ struct kl_estimate_fn {
         return [](const auto& p, const auto& r) {
             const input<1> a(p);
             const status s = check_inputs(a, input<1>(r));
-            return s.ok() ? check_not_empty(a.extents[0], reduction::mean, "policy") : s;
+            return s.ok() ? kl_statistics{.sum = 0, .count = a.extents[0]}.check() : s;
         }(hold(policy), hold(reference));
     }
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -41,7 +42,7 @@ struct sequence_scores {
 /// What the non-allocating form writes; each is (B) and optional.
 struct sequence_outputs {
     output<1> sum{};
-    std::span<std::int64_t> count{};
+    std::optional<std::span<std::int64_t>> count{};
 };
 
 namespace detail {
@@ -78,7 +79,7 @@ inline constexpr auto ignore = [](auto&&...) {};
 inline auto writer(const sequence_outputs& out) {
     return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
         store_block(out.sum, b, 1, &sum);
-        if (!out.count.empty()) out.count[static_cast<std::size_t>(b)] = count;
+        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
     };
 }
 
@@ -237,10 +238,12 @@ struct sequence_log_probs_in_place_fn {
     }
 
     template <class L, class Y>
-    status check(L&& logits, const Y& labels, const sequence_options& o = {}) const {
+    status check(L&& logits, const Y& labels, const sequence_options& o = {},
+                 const sequence_outputs& out = {}) const {
         const auto& held_labels = hold(labels);
         const auto to = lift<output, 3>(static_cast<L&&>(logits));
-        return check_sequences(sequence_batch(logits, held_labels, o), name, to, {}, {});
+        return check_sequences(sequence_batch(logits, held_labels, o), name, to, {}, out.sum,
+                               out.count);
     }
 
 private:

@@ -16,7 +16,8 @@
 namespace prefopt::inline PREFOPT_ABI {
 
 /// Averages over everything added so far. Adding batches, merging micro-batches, threads or ranks
-/// gives the same numbers as one batch of everything, whatever the split. Trivially copyable, so
+/// gives the numbers of one batch of everything, whatever the split: counts exactly, sums up to the
+/// rounding of a double. Trivially copyable, so
 /// that ranks can exchange it as bytes. An average over nothing is NaN, never 0.
 ///
 /// NaN and infinity in the data propagate into the averages they touch, and are counted.
@@ -44,26 +45,25 @@ public:
     /// Adds answers *sampled from the policy*, for the two KL estimates; policy, reference (N).
     template <class P, class R>
     void add_samples(const P& policy, const R& reference) {
-        kl_.merge(kl_estimate.statistics(policy, reference));
-        const auto& p = detail::hold(policy);
-        const auto& r = detail::hold(reference);
-        const input<1> a(p);
-        const input<1> b(r);
-        for (std::ptrdiff_t i = 0; i < a.extents[0]; ++i) {
-            double x = 0;
-            double y = 0;
-            detail::load_block(a, i, 1, &x);
-            detail::load_block(b, i, 1, &y);
-            const double d = x - y;
-            // at -infinity the exponential has it: infinity, not infinity - infinity
-            kl_k3_ += is_infinite(d) && d < 0 ? -d : std::expm1(-d) + d;
-        }
+        [this](const auto& p, const auto& r) {
+            kl_.merge(kl_estimate.statistics(p, r));
+            const input<1> a(p);
+            const input<1> b(r);
+            for (std::ptrdiff_t i = 0; i < a.extents[0]; ++i) {
+                double x = 0;
+                double y = 0;
+                detail::load_block(a, i, 1, &x);
+                detail::load_block(b, i, 1, &y);
+                const double d = x - y;
+                // at -infinity the exponential has it: infinity, not infinity - infinity
+                kl_k3_ += is_infinite(d) && d < 0 ? -d : std::expm1(-d) + d;
+            }
+        }(detail::hold(policy), detail::hold(reference));
     }
     /// Counts the sequences without a scored token of a sequence_report.
     template <class Report>
     void add_report(const Report& report) noexcept {
         totals_.empty += report.empty;
-        totals_.nonfinite += report.nonfinite;
     }
 
     /// Mean (weighted) loss per example.

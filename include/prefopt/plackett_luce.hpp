@@ -43,7 +43,7 @@ struct plackett_luce_dpo {
     static constexpr bool has_reference = true;
 
     /// One list. In: its log-ratios in rank order. Out: dL / d log-ratio in their place. Returns L.
-    template <class T>
+    template <formula_scalar T>
     T term(std::span<T> log_ratios, std::size_t placed) const {
         using std::exp;
         using std::log;
@@ -93,7 +93,7 @@ struct plackett_luce_dpo {
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <class T>
+    template <formula_scalar T>
     [[nodiscard]] T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }

@@ -97,6 +97,7 @@ private:
         listwise_options options;
         options.counts = o.counts;
         if (status s = check_list_counts(options, order.extents[1]); !s.ok()) return s;
+        if (order.extents[0] == 0) return {};
         std::vector<double> seen(static_cast<std::size_t>(order.extents[1]));
         const status s = check_rankings(in, options, seen);
         return s.ok() ? check_no_empty_list(options, order.extents[0], order.extents[1]) : s;

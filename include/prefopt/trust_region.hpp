@@ -71,6 +71,10 @@ parameter as_parameter(T&& t) {
     static_assert(require_tensor<tensor_type>());
     static_assert(!expression<tensor_type> || viewable<tensor_type>,
                   "prefopt: an expression cannot be a parameter tensor. Pass the tensor itself.");
+    static_assert(
+        std::is_lvalue_reference_v<T> || borrowed<tensor_type>,
+        "prefopt: a temporary cannot be a parameter tensor: it would be gone before it is "
+        "read. Pass a range of tensors or of views, not one that makes them.");
     if constexpr (viewable<tensor_type>) {
         constexpr std::size_t rank = adapter<tensor_type>::rank;
         if constexpr (Written) {

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -165,7 +166,7 @@ status check_listwise_operands(const Formula& f, const listwise_inputs& in,
          describe("ranking", in.ranking, all, "policy"), describe("weights", o.weights, lists),
          describe("counts", o.counts, lists), describe("losses", out.losses, lists),
          describe("grad", out.grad, all, "policy"), describe("rewards", out.rewards, all, "policy"),
-         describe_memory("workspace", o.workspace)});
+         describe_memory("workspace", std::optional(o.workspace))});
     return s.ok() ? o.reference_versions.check_length(b) : s;
 }
 
@@ -178,13 +179,15 @@ status check_listwise(const Formula& f, const listwise_inputs& in, const listwis
     const std::ptrdiff_t k = in.policy.extents[1];
     s = first_of({check_weights(o.weights), check_list_counts(o, k)});
     if (!s.ok()) return s;
-    if (static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
+    if (b > 0 && static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
         return fault_shape(
             errc::workspace_too_small, "workspace", "must hold listwise_workspace(K) doubles:",
             length(static_cast<std::ptrdiff_t>(workspace.size())), length(listwise_workspace(k)));
-    list_scratch scratch(workspace, k);
-    s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
-    if (!s.ok()) return s;
+    if (b > 0) {
+        const list_scratch scratch(workspace, k);
+        s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
+        if (!s.ok()) return s;
+    }
     return first_of({check_no_empty_list(o, b, k), check_not_empty(b, o.reduction, "policy"),
                      o.reference_versions.check(current_version(f))});
 }
@@ -212,8 +215,7 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
         for (std::ptrdiff_t rank = 0; rank < n; ++rank)
             scratch.log_ratios[rank] = scratch.row[answer_at(in, b, rank)];
         double others = 0;
-        double best_other = 0;
-        bool unordered = false;
+        double best_other = -std::numeric_limits<double>::infinity();
         for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
             const double log_ratio = scratch.log_ratios[rank];
             const double reward = f.reward(log_ratio);
@@ -221,8 +223,8 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
             if (kept) sum.add_answer(rank == 0, log_ratio, reward);
             if (rank == 0) continue;
             others += reward;
-            unordered = unordered || is_nan(reward);
-            if (rank == 1 || reward > best_other) best_other = reward;
+            if (is_nan(best_other)) continue;  // a NaN stays
+            if (is_nan(reward) || reward > best_other) best_other = reward;
         }
         const double best = f.reward(scratch.log_ratios[0]);
         for (std::ptrdiff_t j = n; j < k; ++j) scratch.row[j] = 0;
@@ -247,11 +249,7 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
         if (!is_finite(value)) ++sum.nonfinite;
         if (n < 2) continue;
         // The best against the mean of the others; a win is against all of them.
-        ++sum.comparisons;
-        sum.margin += best - others / static_cast<double>(n - 1);
-        if (unordered || is_nan(best)) continue;
-        if (best > best_other) ++sum.wins;
-        if (best == best_other) ++sum.ties;
+        sum.add_comparison(best, best_other, best - others / static_cast<double>(n - 1));
     }
     sum.loss = losses.total();
     result.loss = sum.loss * scale;
@@ -265,6 +263,7 @@ struct listwise_memory {
 
     /// For operands that have been checked.
     listwise_memory(const listwise_options& o, const listwise_inputs& in) : workspace(o.workspace) {
+        if (in.policy.extents[0] == 0) return;
         const auto need = static_cast<std::size_t>(listwise_workspace(in.policy.extents[1]));
         if (workspace.size() >= need) return;
         own.resize(need);

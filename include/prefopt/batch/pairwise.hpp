@@ -70,7 +70,8 @@ struct pairwise_result {
     Vector losses;            ///< (B) one per pair, before weights
     Vector grad_chosen;       ///< (B) d loss / d policy_chosen
     Vector grad_rejected;     ///< (B) d loss / d policy_rejected
-    Vector chosen_rewards;    ///< (B) beta * (policy_chosen - reference_chosen)
+    Vector chosen_rewards;    ///< (B) beta * (policy_chosen - reference_chosen), per token where
+                              ///< the loss is of length averages; a reward model's score itself
     Vector rejected_rewards;  ///< (B)
     batch_summary summary{};  ///< for preference_metrics::add
 };
@@ -181,7 +182,7 @@ batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pai
             if (!is_finite(t.value)) ++result.summary.nonfinite;
             result.summary.add_answer(true, chosen, rc[i]);
             result.summary.add_answer(false, rejected, rr[i]);
-            result.summary.add_comparison(rc[i], rr[i]);
+            result.summary.add_comparison(rc[i], rr[i], rc[i] - rr[i]);
         }
         store_block(out.losses, first, m, value);
         store_block(out.grad_chosen, first, m, gc);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -143,7 +144,8 @@ inline status check_labels(const index_input<2>& labels, std::ptrdiff_t vocab) n
 /// Everything a call over logits checks; grad_sum, written, sums and counts may be absent.
 inline status check_sequences(const sequence_batch& s, const char* written_name,
                               const output<3>& written, const input<1>& grad_sum,
-                              const output<1>& sums, std::span<std::int64_t> counts = {}) {
+                              const output<1>& sums,
+                              std::optional<std::span<std::int64_t>> counts = {}) {
     const std::size_t rank = s.rank;
     operand logits = describe_as("logits", s.logits, rank);
     shape rows = logits.extents;

@@ -66,9 +66,9 @@ struct batch_summary {
     }
 
     /// One comparison of a chosen answer's reward with another's. A NaN is neither win nor tie.
-    constexpr void add_comparison(double better, double other) noexcept {
+    constexpr void add_comparison(double better, double other, double difference) noexcept {
         ++comparisons;
-        margin += better - other;
+        margin += difference;
         if (is_nan(better) || is_nan(other)) return;
         if (better > other) ++wins;
         if (better == other) ++ties;

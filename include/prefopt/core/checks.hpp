@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <span>
 
 #include <prefopt/core/classify.hpp>
@@ -72,15 +73,16 @@ operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const
 
 /// Describes memory that is written but is no tensor of reals: it may coincide with nothing.
 template <class T>
-operand describe_memory(const char* name, std::span<T> memory, shape wanted = {}) {
+operand describe_memory(const char* name, std::optional<std::span<T>> memory, shape wanted = {}) {
     operand o;
     o.name = name;
-    o.data = memory.data();
+    o.present = memory.has_value();
+    if (!o.present) return o;
+    o.data = memory->data();
     o.element_size = sizeof(T);
     o.alignment = alignof(T);
-    o.extents = length(static_cast<std::ptrdiff_t>(memory.size()));
+    o.extents = length(static_cast<std::ptrdiff_t>(memory->size()));
     o.strides[0] = 1;
-    o.present = !memory.empty();
     o.is_output = true;
     o.wanted = wanted;
     return o;
@@ -173,12 +175,12 @@ inline status check_size(const operand& o) noexcept {
     constexpr std::ptrdiff_t top = std::numeric_limits<std::ptrdiff_t>::max();
     const status overflow = fault_shape(errc::size_overflow, o.name,
                                         "spans more bytes than a pointer can address", o.extents);
-    if (o.empty()) return {};
     std::ptrdiff_t count = o.element_size > 0 ? o.element_size : 1;
     std::ptrdiff_t reach = count;
     const std::ptrdiff_t unit = count;
     for (std::size_t i = 0; i < o.extents.rank; ++i) {
-        const std::ptrdiff_t e = o.extents.extents[i];
+        // An empty tensor may not have an absurd extent either: it would size a workspace.
+        const std::ptrdiff_t e = o.extents.extents[i] == 0 ? 1 : o.extents.extents[i];
         if (count > top / e) return overflow;
         count *= e;
         if (e == 1 || o.strides[i] == 0) continue;

@@ -32,15 +32,27 @@
 #if defined(__AVX512F__)
 #define PREFOPT_ABI_ISA avx512
 #elif defined(__AVX2__) && defined(__FMA__)
+#define PREFOPT_ABI_ISA avx2fma
+#elif defined(__AVX2__)
 #define PREFOPT_ABI_ISA avx2
 #elif defined(__FMA__)
 #define PREFOPT_ABI_ISA fma
+#elif defined(__AVX__)
+#define PREFOPT_ABI_ISA avx
+#elif defined(__SSE4_1__)
+#define PREFOPT_ABI_ISA sse4
+#elif defined(__SSE3__)
+#define PREFOPT_ABI_ISA sse3
 #else
 #define PREFOPT_ABI_ISA base
 #endif
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
+#if defined(__FAST_MATH__)
 #define PREFOPT_ABI_FP fast
+#elif defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0
+#define PREFOPT_ABI_FP finite
+#elif defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#define PREFOPT_ABI_FP unsafe
 #else
 #define PREFOPT_ABI_FP ieee
 #endif

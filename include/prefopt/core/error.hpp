@@ -6,7 +6,8 @@
 // returns what it found as a `status`; the call itself throws it as `error`, or, where exceptions
 // are off, prints the same text and ends the program. Faults are found in a fixed order, so that
 // two faults in one call always give the same code: parameters, null pointers, shapes, size
-// overflow, strides, alignment, aliasing, offsets, rankings, labels, empty sequences.
+// overflow, strides, alignment, aliasing; then what the elements say: lengths of version lists,
+// weights and counts, offsets, rankings, labels, empty batches and sequences, stale versions.
 
 #pragma once
 
@@ -127,7 +128,11 @@ private:
     /// The shortest text that reads back as x.
     static std::string number(double x) {
         std::array<char, 32> buffer{};
-        const auto [end, failed] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), x);
+        char* const first = buffer.data();
+        char* const last = first + buffer.size();
+        const bool whole = x > -1e15 && x < 1e15 && x == static_cast<double>(std::int64_t(x));
+        const auto [end, failed] =
+            whole ? std::to_chars(first, last, std::int64_t(x)) : std::to_chars(first, last, x);
         return failed == std::errc{} ? std::string(buffer.data(), end) : "?";
     }
 };

@@ -206,11 +206,14 @@ struct flag_input {
                  !std::same_as<std::remove_cvref_t<T>, std::vector<bool>>)
     constexpr flag_input(const T& t) {  // NOLINT: implicit by design
         static_assert(detail::require_tensor<T>());
+        static_assert(!expression<T> || viewable<T>,
+                      "prefopt: a lazy expression cannot be passed here, because nothing would "
+                      "keep its value alive. Evaluate it into a variable first.");
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, 1>());
             const auto v = adapter<T>::view(t);
             using flag = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(std::integral<flag> || std::same_as<flag, std::byte>,
+            static_assert(label<flag> || std::same_as<flag, bool> || std::same_as<flag, std::byte>,
                           "prefopt: flags must be bool, bytes or integers");
             flags.data = v.data;
             flags.kind = detail::index_kind_of<flag>();

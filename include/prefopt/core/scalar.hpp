@@ -116,9 +116,15 @@ concept real_scalar = requires {
     { scalar_traits<std::remove_cv_t<T>>::kind } -> std::convertible_to<scalar_kind>;
 };
 
-/// A type that can hold a label, ranking, offset or count: any integer but bool.
+/// A type that can hold a label, ranking, offset or count: any integer of up to 64 bits but bool.
 template <class T>
-concept label = std::integral<std::remove_cv_t<T>> && !std::same_as<std::remove_cv_t<T>, bool>;
+concept label = std::integral<std::remove_cv_t<T>> && !std::same_as<std::remove_cv_t<T>, bool> &&
+                sizeof(T) <= 8;
+
+/// A type that a formula can be evaluated in: float, double, a dual number, a multiprecision
+/// number; not an integer, in which beta would be 0.
+template <class T>
+concept formula_scalar = !std::integral<T>;
 
 /// What results are returned in: the type itself, or float for 16-bit storage (a log-prob, a
 /// loss or its gradient never comes back in 16 bits unless the caller's own memory is 16-bit).

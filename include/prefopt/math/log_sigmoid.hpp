@@ -48,9 +48,7 @@ value_and_derivative<T> log_sigmoid_and_derivative(const T& x) {
 /// log sigmoid(x) = min(x, 0) - log1p(exp(-|x|)) <= 0. At 16.75f it is -5.3e-8f, not 0.
 template <class T>
 T log_sigmoid(const T& x) {
-    using std::exp;
-    using std::log1p;
-    return x >= T(0) ? T(-log1p(exp(-x))) : T(x - log1p(exp(x)));
+    return log_sigmoid_and_derivative(x).value;  // the unused division falls away
 }
 
 /// softplus(x) = log(1 + exp(x)) = -log_sigmoid(-x) >= 0, and its derivative sigmoid(x).
@@ -63,7 +61,7 @@ value_and_derivative<T> softplus_and_derivative(const T& x) {
 /// softplus(x) = log(1 + exp(x)) = -log_sigmoid(-x) >= 0.
 template <class T>
 T softplus(const T& x) {
-    return -log_sigmoid(T(-x));
+    return softplus_and_derivative(x).value;
 }
 
 /// log1mexp(a) = log(1 - exp(-a)) for a >= 0. Note the sign: `a` is minus a log-probability, so

@@ -143,7 +143,7 @@ template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
                    const row_statistics<compute_t<S>>& r, double coefficient) noexcept {
-    if (is_zero(coefficient) || is_zero(r.sum)) {
+    if (is_zero(coefficient) || (is_zero(r.sum) && !is_nan(coefficient))) {
         for (std::ptrdiff_t i = 0; i < vocab; ++i) store(to + i * to_stride, 0.0);
         return;
     }
