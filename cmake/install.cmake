@@ -10,6 +10,7 @@ set(prefopt_config_dir "${CMAKE_INSTALL_DATADIR}/cmake/prefopt")
 
 install(TARGETS prefopt EXPORT prefopt-targets
         FILE_SET core DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        FILE_SET kernels DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILE_SET adapters DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT prefopt-targets NAMESPACE prefopt:: DESTINATION "${prefopt_config_dir}")
 
