@@ -337,7 +337,8 @@ TEST_CASE("sequences without a scored token are counted", "[metrics]") {
     preference_metrics both;
     both.merge(metrics);
     CHECK(both.empty() == 5);
-    CHECK(both.nonfinite() == 2);
+    CHECK(both.nonfinite_tokens() == 2);
+    CHECK(both.nonfinite() == 0);
 }
 
 TEST_CASE("metrics take what every form of a call returns", "[metrics]") {

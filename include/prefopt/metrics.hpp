@@ -60,10 +60,12 @@ public:
             }
         }(detail::hold(policy), detail::hold(reference));
     }
-    /// Counts the sequences without a scored token of a sequence_report.
+    /// Counts the sequences without a scored token, and the non-finite tokens, of a
+    /// sequence_report.
     template <class Report>
     void add_report(const Report& report) noexcept {
         totals_.empty += report.empty;
+        totals_.nonfinite_tokens += report.nonfinite;
     }
 
     /// Mean (weighted) loss per example.
@@ -111,6 +113,9 @@ public:
 
     [[nodiscard]] std::int64_t examples() const noexcept { return totals_.examples; }
     [[nodiscard]] std::int64_t nonfinite() const noexcept { return totals_.nonfinite; }
+    [[nodiscard]] std::int64_t nonfinite_tokens() const noexcept {
+        return totals_.nonfinite_tokens;
+    }
     [[nodiscard]] std::int64_t empty() const noexcept { return totals_.empty; }
     [[nodiscard]] std::int64_t unweighted() const noexcept { return totals_.unweighted; }
     /// The counts and sums themselves.

@@ -33,9 +33,10 @@ struct batch_summary {
     std::int64_t wins = 0;         ///< chosen strictly above
     std::int64_t ties = 0;         ///< exactly equal
 
-    std::int64_t nonfinite = 0;   ///< examples whose loss is NaN or infinite
-    std::int64_t empty = 0;       ///< sequences without a scored token
-    std::int64_t unweighted = 0;  ///< examples left out by a weight of 0
+    std::int64_t nonfinite = 0;         ///< examples whose loss is NaN or infinite
+    std::int64_t nonfinite_tokens = 0;  ///< scored tokens whose log-prob is NaN or infinite
+    std::int64_t empty = 0;             ///< sequences without a scored token
+    std::int64_t unweighted = 0;        ///< examples left out by a weight of 0
 
     /// Adds another batch's.
     constexpr void merge(const batch_summary& b) noexcept {
@@ -53,6 +54,7 @@ struct batch_summary {
         wins += b.wins;
         ties += b.ties;
         nonfinite += b.nonfinite;
+        nonfinite_tokens += b.nonfinite_tokens;
         empty += b.empty;
         unweighted += b.unweighted;
     }

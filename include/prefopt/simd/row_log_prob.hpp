@@ -2,8 +2,8 @@
 //
 // The row kernels: one row of logits and one label -> log p(label), and the direction
 // onehot(label) - softmax. Where the time goes: everything else here is bookkeeping around these
-// two functions. Rows that are contiguous go to the vectorised kernels of the machine; all others,
-// and rows with NaN, +infinity or logits of absurd size, to the scalar code here.
+// two functions. Rows go to the vector kernels of the machine; those with NaN, +infinity or logits
+// of absurd size, and all rows on a machine without vectors, to the scalar code here.
 //
 // log p(y) is computed as log_sigmoid(x_y - lse of the others). This is exact at both ends: a
 // confident token keeps its digits ([20, 0 x 999] gives -2.05909e-6, not 0), and no rounding can
