@@ -152,7 +152,12 @@ TEMPLATE_TEST_CASE("log-probs and gradients agree with 113-bit log-softmax", "[l
     CAPTURE(worst_value, worst_gradient);
     CHECK(gradients > 40000);
     CHECK(worst_value <= 8);
-    CHECK(worst_gradient <= (digits >= 24 ? 8 : 0.51));
+#ifdef __FAST_MATH__  // what compensates the rounding of a difference of doubles is optimised away
+    constexpr double budget = 16;
+#else
+    constexpr double budget = 8;
+#endif
+    CHECK(worst_gradient <= (digits >= 24 ? budget : 0.51));
 }
 
 TEST_CASE("a confident token keeps all its digits", "[log_probs]") {

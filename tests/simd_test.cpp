@@ -224,6 +224,9 @@ TEST_CASE("in place and aside, aligned and not, give the same bits") {
     const std::size_t vocab = 333;
     const auto row = random_row<float>(random, vocab, 3, 0);
     for (const auto set : available()) {
+#ifdef __FAST_MATH__  // the compiler may order the scalar code's sums by how it inlined them
+        if (set == instruction_set::scalar) continue;
+#endif
         const auto apart = score(set, row.data(), vocab, 7, -0.25);
         for (std::size_t shift = 0; shift < 16; ++shift) {
             std::vector<float> memory(vocab + 16);

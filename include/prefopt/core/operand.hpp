@@ -50,6 +50,31 @@ constexpr bool require_rank() {
     return true;
 }
 
+template <class T>
+constexpr bool require_value() {
+    static_assert(
+        !expression<T> || viewable<T>,
+        "prefopt: a lazy expression cannot be passed here, because nothing would keep its "
+        "value alive. Evaluate it into a variable first.");
+    return true;
+}
+
+template <class T>
+constexpr bool require_reals() {
+    static_assert(real_scalar<T>, "prefopt: this tensor must hold float, double, bf16 or fp16");
+    return true;
+}
+
+/// Makes an operand refer to what a view refers to; its kind is the caller's to set.
+template <class Operand, class View>
+constexpr void refer(Operand& to, const View& v) {
+    to.data = v.data;
+    to.has_value = true;
+    to.alignment = alignof(typename View::element_type);
+    to.extents = v.extents;
+    to.strides = v.strides;
+}
+
 }  // namespace detail
 
 /// A tensor of reals that is read. Empty (`has_value` false) when nothing was given.
@@ -66,22 +91,16 @@ struct input {
 
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, input>)
-    constexpr input(const T& t) : has_value(true) {  // NOLINT: implicit by design
+    constexpr input(const T& t) {  // NOLINT: implicit by design
         static_assert(detail::require_tensor<T>());
-        static_assert(!expression<T> || viewable<T>,
-                      "prefopt: a lazy expression cannot be passed here, because nothing would "
-                      "keep its value alive. Evaluate it into a variable first.");
+        static_assert(detail::require_value<T>());
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, R>());
             const auto v = adapter<T>::view(t);
             using scalar = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(real_scalar<scalar>,
-                          "prefopt: this tensor must hold float, double, bf16 or fp16");
-            data = v.data;
+            static_assert(detail::require_reals<scalar>());
             kind = scalar_traits<scalar>::kind;
-            alignment = alignof(scalar);
-            extents = v.extents;
-            strides = v.strides;
+            detail::refer(*this, v);
         }
     }
 };
@@ -100,7 +119,7 @@ struct output {
 
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, output>)
-    constexpr output(T&& t) : has_value(true) {  // NOLINT: implicit by design
+    constexpr output(T&& t) {  // NOLINT: implicit by design
         using tensor_type = std::remove_cvref_t<T>;
         static_assert(detail::require_tensor<tensor_type>());
         static_assert(!expression<tensor_type> || viewable<tensor_type>,
@@ -114,13 +133,11 @@ struct output {
             using element = typename std::remove_cv_t<decltype(v)>::element_type;
             static_assert(!std::is_const_v<element>,
                           "prefopt: an output must be writable; this tensor is const");
-            static_assert(real_scalar<element>,
-                          "prefopt: this tensor must hold float, double, bf16 or fp16");
-            if constexpr (!std::is_const_v<element>) data = v.data;
-            kind = scalar_traits<std::remove_cv_t<element>>::kind;
-            alignment = alignof(element);
-            extents = v.extents;
-            strides = v.strides;
+            static_assert(detail::require_reals<element>());
+            if constexpr (!std::is_const_v<element>) {
+                kind = scalar_traits<std::remove_cv_t<element>>::kind;
+                detail::refer(*this, v);
+            }
         }
     }
 };
@@ -139,21 +156,16 @@ struct index_input {
 
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, index_input>)
-    constexpr index_input(const T& t) : has_value(true) {  // NOLINT: implicit by design
+    constexpr index_input(const T& t) {  // NOLINT: implicit by design
         static_assert(detail::require_tensor<T>());
-        static_assert(!expression<T> || viewable<T>,
-                      "prefopt: a lazy expression cannot be passed here, because nothing would "
-                      "keep its value alive. Evaluate it into a variable first.");
+        static_assert(detail::require_value<T>());
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, R>());
             const auto v = adapter<T>::view(t);
             using integer = std::remove_cv_t<typename decltype(v)::element_type>;
             static_assert(label<integer>, "prefopt: this tensor must hold integers (not bool)");
-            data = v.data;
             kind = detail::index_kind_of<integer>();
-            alignment = alignof(integer);
-            extents = v.extents;
-            strides = v.strides;
+            detail::refer(*this, v);
         }
     }
 
@@ -206,21 +218,15 @@ struct flag_input {
                  !std::same_as<std::remove_cvref_t<T>, std::vector<bool>>)
     constexpr flag_input(const T& t) {  // NOLINT: implicit by design
         static_assert(detail::require_tensor<T>());
-        static_assert(!expression<T> || viewable<T>,
-                      "prefopt: a lazy expression cannot be passed here, because nothing would "
-                      "keep its value alive. Evaluate it into a variable first.");
+        static_assert(detail::require_value<T>());
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, 1>());
             const auto v = adapter<T>::view(t);
             using flag = std::remove_cv_t<typename decltype(v)::element_type>;
             static_assert(label<flag> || std::same_as<flag, bool> || std::same_as<flag, std::byte>,
                           "prefopt: flags must be bool, bytes or integers");
-            flags.data = v.data;
             flags.kind = detail::index_kind_of<flag>();
-            flags.has_value = true;
-            flags.alignment = alignof(flag);
-            flags.extents = v.extents;
-            flags.strides = v.strides;
+            detail::refer(flags, v);
         }
     }
 
