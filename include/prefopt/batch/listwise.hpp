@@ -198,8 +198,9 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
     const std::ptrdiff_t lists = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
     const double scale = reduction_scale(o.reduction, lists);
-    list_scratch scratch(workspace, k);
     batch_result result;
+    if (lists == 0) return result;  // and no workspace was asked for
+    list_scratch scratch(workspace, k);
     batch_summary& sum = result.summary;
     lane_sum<> losses;
     for (std::ptrdiff_t b = 0; b < lists; ++b) {
