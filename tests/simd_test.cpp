@@ -156,6 +156,18 @@ TEST_CASE("confident tokens keep their digits in every set") {
         CHECK(std::fabs(score(set, row.data(), row.size(), 0).log_prob + 2.05909035e-6) < 1e-14);
 }
 
+TEST_CASE("the scalar kernel sums in double: equal logits are exact to its last place") {
+    for (const float v : {0.0F, 1.0F, 88.8F, 1e4F, 1e30F, 3e38F, -1.0F, -3e38F}) {
+        const std::vector<float> two{v, v};
+        const std::vector<float> seventy(70, v);
+        CAPTURE(v);
+        CHECK(std::fabs(score(instruction_set::scalar, two.data(), 2, 0).log_prob +
+                        0.6931471805599453) < 2e-16);
+        CHECK(std::fabs(score(instruction_set::scalar, seventy.data(), 70, 3).log_prob +
+                        4.248495242049359) < 1e-14);
+    }
+}
+
 TEST_CASE("special values in every lane mean the same in every set") {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     const auto sets = available();
