@@ -6,8 +6,7 @@
 //     static constexpr auto kind = loss_kind::listwise;
 //     status check_parameters() const;
 //     T term(std::span<T> log_ratios, std::size_t placed) const;
-//         // in: K log-ratios in rank order; out: their gradient; returns the loss. Any real scalar
-//         T.
+//         // in: K log-ratios in rank order; out: their gradient; returns the loss; any real T
 //     T reward(T log_ratio) const;
 // PREFOPT_LISTWISE_CALLS gives it operator(), into and check.
 

@@ -57,13 +57,20 @@
 #define PREFOPT_ABI_FP ieee
 #endif
 
-#define PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, level, exceptions)                         \
-    v##major##_##minor##_##patch##_##isa##_##fp##_a##level##_x##exceptions
-#define PREFOPT_ABI_JOIN(major, minor, patch, isa, fp, level, exceptions)                          \
-    PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, level, exceptions)
+#if defined(PREFOPT_NO_SIMD)
+#define PREFOPT_ABI_KERNELS nosimd
+#else
+#define PREFOPT_ABI_KERNELS simd
+#endif
+
+#define PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, kernels, level, exceptions)                \
+    v##major##_##minor##_##patch##_##isa##_##fp##_##kernels##_a##level##_x##exceptions
+#define PREFOPT_ABI_JOIN(major, minor, patch, isa, fp, kernels, level, exceptions)                 \
+    PREFOPT_ABI_JOIN_(major, minor, patch, isa, fp, kernels, level, exceptions)
 #define PREFOPT_ABI                                                                                \
     PREFOPT_ABI_JOIN(PREFOPT_VERSION_MAJOR, PREFOPT_VERSION_MINOR, PREFOPT_VERSION_PATCH,          \
-                     PREFOPT_ABI_ISA, PREFOPT_ABI_FP, PREFOPT_ASSERT_LEVEL, PREFOPT_EXCEPTIONS)
+                     PREFOPT_ABI_ISA, PREFOPT_ABI_FP, PREFOPT_ABI_KERNELS, PREFOPT_ASSERT_LEVEL,   \
+                     PREFOPT_EXCEPTIONS)
 
 #if PREFOPT_ASSERT_LEVEL >= 2
 #include <cstdio>
