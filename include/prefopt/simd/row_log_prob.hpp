@@ -20,7 +20,7 @@
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
-#include <prefopt/simd/kernels.hpp>
+#include <prefopt/simd/row_kernels.hpp>
 
 namespace prefopt::inline PREFOPT_ABI::detail {
 
@@ -98,7 +98,6 @@ row_statistics<compute_t<S>> scalar_row_log_prob(const S* row, std::ptrdiff_t vo
     return r;
 }
 
-#if PREFOPT_SIMD_X86
 /// The vector kernels; false where the scalar one is needed.
 template <real_scalar S>
 bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
@@ -107,9 +106,10 @@ bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stri
     const auto x = static_cast<double>(load(row + label * stride));
     if (magnitude_bits(x) >= magnitude_bits(largest_vector_logit)) return false;
     base2_sum others;
-    const bool done = set == instruction_set::avx512
-                          ? avx512::sum_of_exponentials(row, stride, vocab, label, others)
-                          : avx2::sum_of_exponentials(row, stride, vocab, label, others);
+    const bool done = with_set(
+        set,
+        [&](auto level) { return sum_of_exponentials(level, row, stride, vocab, label, others); },
+        [] { return false; });
     if (!done) return false;
     if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
     const double own = std::nearbyint(x * log2e<double>);
@@ -120,7 +120,6 @@ bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stri
     r.set = set;
     return true;
 }
-#endif
 
 /// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
 /// A row of -infinity alone has log-prob -infinity and zero gradient; any NaN or +infinity gives
@@ -128,12 +127,10 @@ bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stri
 template <real_scalar S>
 row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
                                           std::ptrdiff_t label) noexcept {
-#if PREFOPT_SIMD_X86
     const instruction_set set = active_instruction_set();
     row_statistics<compute_t<S>> r;
     if (set != instruction_set::scalar && vector_row_log_prob(row, vocab, stride, label, set, r))
         return r;
-#endif
     return scalar_row_log_prob(row, vocab, stride, label);
 }
 
@@ -148,19 +145,19 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         return;
     }
     const double factor = -coefficient / r.sum;
-#if PREFOPT_SIMD_X86
     // A factor that is not an ordinary number of the vectors' type keeps its digits in scalar.
     constexpr double least = static_cast<double>(std::numeric_limits<compute_t<S>>::min());
     const bool ordinary = std::fabs(factor) > least && std::fabs(factor) < 1 / least;
     if (r.set != instruction_set::scalar && ordinary) {
-        if (r.set == instruction_set::avx512)
-            avx512::scaled_exponentials(row, stride, to, to_stride, vocab, r.exponent, factor);
-        else
-            avx2::scaled_exponentials(row, stride, to, to_stride, vocab, r.exponent, factor);
+        with_set(
+            r.set,
+            [&](auto level) {
+                scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor);
+            },
+            [] {});
         store(to + label * to_stride, coefficient * r.miss);
         return;
     }
-#endif
     const bool scalar = r.set == instruction_set::scalar;
     const auto maximum = static_cast<double>(r.maximum);
     for (std::ptrdiff_t i = 0; i < vocab; ++i) {

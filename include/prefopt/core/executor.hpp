@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who runs the work. Everything is serial unless a call is given an executor: anything that can be
+// called as `executor(n, f)` and then calls f(begin, end) for ranges that cover [0, n) once each,
+// on whatever threads it likes, and returns when all of them are done.
+//
+//     auto scored = prefopt::sequence_log_probs(logits, labels, {.executor = pool});
+//
+// Ready-made ones: executors/thread_pool.hpp and executors/openmp.hpp. Results do not depend on the
+// ranges: every reduction has a shape of its own, fixed by the size of the input.
+
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+
+#include <prefopt/core/config.hpp>
+
+namespace prefopt::inline PREFOPT_ABI {
+
+/// What an executor is asked to run: a reference to a function of a range. Never throws; cheap to
+/// copy; valid until the executor returns.
+class range_task {
+public:
+    template <class F>
+        requires(!std::same_as<std::remove_cvref_t<F>, range_task>)
+    explicit constexpr range_task(const F& f) noexcept
+        : object_(std::addressof(f)),
+          call_([](const void* object, std::ptrdiff_t begin, std::ptrdiff_t end) noexcept {
+              (*static_cast<const F*>(object))(begin, end);
+          }) {}
+
+    void operator()(std::ptrdiff_t begin, std::ptrdiff_t end) const noexcept {
+        call_(object_, begin, end);
+    }
+
+private:
+    const void* object_;
+    void (*call_)(const void*, std::ptrdiff_t, std::ptrdiff_t) noexcept;
+};
+
+/// Callable as executor(n, f) with f(begin, end).
+template <class E>
+concept executes_ranges = std::invocable<E&, std::ptrdiff_t, const range_task&>;
+
+/// An option: serial by default, or a reference to the user's executor, which must outlive the
+/// call (a temporary in the call's own argument list does).
+class executor {
+public:
+    constexpr executor() noexcept = default;
+
+    template <class E>
+        requires(!std::same_as<std::remove_cvref_t<E>, executor> &&
+                 executes_ranges<std::remove_reference_t<E>>)
+    constexpr executor(E&& e) noexcept  // NOLINT: implicit by design
+        : object_(const_cast<void*>(static_cast<const void*>(std::addressof(e)))),
+          call_([](void* object, std::ptrdiff_t n, const range_task& f) {
+              (*static_cast<std::remove_reference_t<E>*>(object))(n, f);
+          }) {}
+
+    /// Whether work stays on the calling thread.
+    [[nodiscard]] constexpr bool serial() const noexcept { return call_ == nullptr; }
+
+    /// Runs f over [0, n).
+    void operator()(std::ptrdiff_t n, const range_task& f) const {
+        if (call_ == nullptr)
+            f(0, n);
+        else
+            call_(object_, n, f);
+    }
+
+private:
+    void* object_ = nullptr;
+    void (*call_)(void*, std::ptrdiff_t, const range_task&) = nullptr;
+};
+
+namespace detail {
+
+/// Elements below which splitting costs more than it gains.
+inline constexpr std::ptrdiff_t smallest_split = std::ptrdiff_t{1} << 15;
+
+/// f(begin, end) over [0, n), by the executor where `elements`, the size of all the work, is worth
+/// it. f must not throw.
+template <class F>
+void for_range(const executor& e, std::ptrdiff_t n, std::ptrdiff_t elements, const F& f) {
+    if (e.serial() || n < 2 || elements < smallest_split)
+        f(std::ptrdiff_t{0}, n);
+    else
+        e(n, range_task(f));
+}
+
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI

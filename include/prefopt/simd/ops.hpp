@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operations of every instruction set: in the namespace of each, f32 and f64 (a vector type and
+// what is done with it) and `level`, an empty type that names the set. Kernels are functions in
+// those namespaces that take a `level` first, so that with_set can call the right one by name.
+
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <limits>
+#include <type_traits>
+
+#include <prefopt/core/classify.hpp>
+#include <prefopt/core/config.hpp>
+#include <prefopt/core/scalar.hpp>
+#include <prefopt/math/lane_sum.hpp>
+#include <prefopt/simd/instruction_set.hpp>
+#include <prefopt/simd/region.hpp>
+
+#if PREFOPT_SIMD_X86
+#include <immintrin.h>
+#endif
+
+#define PREFOPT_KERNELS PREFOPT_OPS
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+namespace prefopt::inline PREFOPT_ABI::detail {
+
+/// Calls vector(level) with the `level` of a vector set, or scalar(), and returns what it returns.
+/// `vector` is a generic lambda that calls a kernel by its unqualified name: it is looked up where
+/// `level` lives.
+template <class Vector, class Scalar>
+inline decltype(auto) with_set(instruction_set set, const Vector& vector, const Scalar& scalar) {
+    static_cast<void>(vector);  // where there are no vectors
+    switch (set) {
+#if PREFOPT_SIMD_X86
+        case instruction_set::avx512: return vector(avx512::level{});
+        case instruction_set::avx2: return vector(avx2::level{});
+#endif
+        default: return scalar();
+    }
+}
+
+}  // namespace prefopt::inline PREFOPT_ABI::detail
