@@ -143,9 +143,7 @@ void matrix(benchmark::State& state) {
 void sizes(benchmark::internal::Benchmark* b) {
     b->RangeMultiplier(10)->Range(1000, 100000000)->MinTime(0.5);
 }
-void two_sizes(benchmark::internal::Benchmark* b) {
-    b->Arg(100000)->Arg(100000000)->MinTime(0.5);
-}
+void two_sizes(benchmark::internal::Benchmark* b) { b->Arg(100000)->Arg(100000000)->MinTime(0.5); }
 
 BENCHMARK(update<float, float>)->Apply(sizes);
 BENCHMARK(update<bf16, bf16>)->Apply(sizes);

@@ -70,24 +70,6 @@ struct element_run {
     }
 };
 
-/// A few elements side by side, zeros behind them: how the vectors see strides and ends.
-template <class P, class R, std::ptrdiff_t Width>
-struct element_copy {
-    P policy[static_cast<std::size_t>(Width)]{};
-    R reference[static_cast<std::size_t>(Width)]{};
-
-    explicit element_copy(const element_run<P, R>& run) noexcept {
-        for (std::ptrdiff_t i = 0; i < run.n; ++i) {
-            std::memcpy(policy + i, run.policy + i * run.policy_stride, sizeof(P));
-            std::memcpy(reference + i, run.reference + i * run.reference_stride, sizeof(R));
-        }
-    }
-    void write(const element_run<P, R>& run) const noexcept {
-        for (std::ptrdiff_t i = 0; i < run.n; ++i)
-            std::memcpy(run.reference + i * run.reference_stride, reference + i, sizeof(R));
-    }
-};
-
 /// The scalar code: any stride, any value. A NaN in the reference stays, one in the policy comes.
 template <real_scalar P, real_scalar R>
 void scalar_update_run(const element_run<P, R>& run, const element_update& u) noexcept {
@@ -118,6 +100,35 @@ void scalar_update_run(const element_run<P, R>& run, const element_update& u) no
         store(to, static_cast<double>(x));
     }
 }
+
+/// A few elements side by side, zeros behind them: how the vectors see strides and ends.
+template <class P, class R, std::ptrdiff_t Width>
+struct element_copy {
+    P policy[static_cast<std::size_t>(Width)]{};
+    R reference[static_cast<std::size_t>(Width)]{};
+
+    explicit element_copy(const element_run<P, R>& run) noexcept {
+        for (std::ptrdiff_t i = 0; i < run.n; ++i) {
+            std::memcpy(policy + i, run.policy + i * run.policy_stride, sizeof(P));
+            std::memcpy(reference + i, run.reference + i * run.reference_stride, sizeof(R));
+        }
+    }
+    void write(const element_run<P, R>& run) const noexcept {
+        for (std::ptrdiff_t i = 0; i < run.n; ++i)
+            std::memcpy(run.reference + i * run.reference_stride, reference + i, sizeof(R));
+    }
+    /// The same, but what may be NaN by the scalar code: which of two NaNs comes out depends on how
+    /// a compiler orders operands.
+    void write_numbers(const element_run<P, R>& run, const element_update& u) const noexcept {
+        for (std::ptrdiff_t i = 0; i < run.n; ++i) {
+            const element_run<P, R> one = run.part(i, 1);
+            if (is_nan(load(one.policy)) || !is_finite(load(one.reference)))
+                scalar_update_run(one, u);
+            else
+                std::memcpy(one.reference, reference + i, sizeof(R));
+        }
+    }
+};
 
 }  // namespace prefopt::inline PREFOPT_ABI::detail
 
