@@ -417,6 +417,8 @@ TEMPLATE_TEST_CASE("what 16 bits hold, and what they cannot, is left to rounding
     for (const double x : {1.0000001, 1.001, 1.003, 1.0039})
         for (const double sign : {-1.0, 1.0})
             policy.push_back(static_cast<float>(std::min(sign * x * top, 3.4028234e38)));
+    const std::uint32_t tie = std::is_same_v<TestType, bf16> ? 0x7f7f8000U : 0x477ff000U;
+    for (const std::uint32_t b : {tie - 1, tie, tie + 1}) policy.push_back(std::bit_cast<float>(b));
     policy.push_back(std::numeric_limits<float>::infinity());
     std::vector<TestType> nearest(policy.size());
     std::vector<TestType> stochastic(policy.size());
