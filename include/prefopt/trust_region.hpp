@@ -32,8 +32,8 @@ namespace prefopt::inline PREFOPT_ABI {
 /// reference <- reference + alpha (policy - reference).
 ///
 /// A 16-bit reference, rounded to nearest, stalls where alpha |policy - reference| is under half
-/// its spacing. Rounded stochastically it moves as a float one does on the average, every weight to
-/// within one spacing; or keep a float reference.
+/// its spacing. Rounded stochastically it moves, on the average, as a float one does. Float and
+/// double references are rounded to nearest.
 struct reference_update {
     double alpha = 0.6;
     std::int64_t every = 1;
@@ -244,6 +244,7 @@ struct trust_region {
 
     static constexpr auto kind = Loss::kind;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = detail::runs_on_vectors<Loss>();
     static constexpr bool length_averaged = detail::is_length_averaged<Loss>();
 
     /// How often the reference has moved: the stamp for log-probs computed under it.
