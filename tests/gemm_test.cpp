@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The gemms that come with the library: each does what core/gemm.hpp asks for, for every order of
+// its operands, and gives linear_log_probs the numbers of plain loops. Eigen's own matrices, too.
+
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <type_traits>
+#include <vector>
+
+#include <prefopt/linear_log_probs.hpp>
+#ifdef PREFOPT_TEST_EIGEN
+#include <prefopt/adapters/eigen.hpp>
+#include <prefopt/adapters/eigen_gemm.hpp>
+#endif
+#ifdef PREFOPT_TEST_CBLAS
+#include <prefopt/adapters/cblas.hpp>
+#endif
+
+#include "support/catch.hpp"
+#include "support/linear.hpp"
+
+namespace {
+
+using namespace test;
+
+template <class T, class Gemm>
+void same_products(const Gemm& gemm) {
+    std::mt19937_64 engine(9);
+    int tasks = 0;
+    for (const idx m : {1, 2, 17})
+        for (const idx n : {1, 5, 33})
+            for (const idx k : {1, 3, 40})
+                for (int bits = 0; bits < 8; ++bits) {
+                    const bool ta = (bits & 1) != 0, tb = (bits & 2) != 0;
+                    const idx pad = 3, as = (ta ? m : k) + pad, bs = (tb ? k : n) + pad;
+                    const auto a = random_matrix<T>(engine, ta ? k : m, as, 1);
+                    const auto b = random_matrix<T>(engine, tb ? n : k, bs, 1);
+                    auto c = random_matrix<T>(engine, m, n + pad, 1);
+                    const bool accumulate = (bits & 4) != 0;
+                    for (idx i = 0; !accumulate && i < m; ++i)
+                        std::fill_n(&c(i, 0), n, static_cast<T>(not_a_number));
+                    auto wanted = c;
+                    gemm_task<T> task{m,
+                                      n,
+                                      k,
+                                      {a.data(), as, ta},
+                                      {b.data(), bs, tb},
+                                      wanted.data(),
+                                      n + pad,
+                                      accumulate};
+                    plain(task);
+                    task.c = c.data();
+                    gemm(task);
+                    CAPTURE(m, n, k, ta, tb, accumulate);
+                    bool close = true;
+                    for (std::size_t i = 0; i < c.size(); ++i)
+                        close = close && std::abs(c.data()[i] - wanted.data()[i]) <=
+                                             64 * std::numeric_limits<T>::epsilon();
+                    CHECK(close);
+                    ++tasks;
+                }
+    CHECK(tasks == 216);
+}
+
+template <class T, class Gemm>
+void same_log_probs(const Gemm& gemm) {
+    const problem<T> p(300, 24, 2100);
+    const auto ours = linear_log_probs(gemm, p.hidden, p.weights, p.labels);
+    const auto plainly = linear_log_probs(plain, p.hidden, p.weights, p.labels);
+    CHECK(std::abs(ours.sum[0] - plainly.sum[0]) < 1e-6 * std::abs(plainly.sum[0]));
+    CHECK(std::abs(sequence_log_probs(p.logits(), p.labels).sum[0] - ours.sum[0]) <
+          1e-6 * std::abs(ours.sum[0]));
+}
+
+}  // namespace
+
+#ifdef PREFOPT_TEST_CBLAS
+TEMPLATE_TEST_CASE("CBLAS is a gemm", "[linear]", float, double) {
+    same_products<TestType>(cblas_gemm);
+    same_log_probs<TestType>(cblas_gemm);
+}
+#endif
+#ifdef PREFOPT_TEST_EIGEN
+TEMPLATE_TEST_CASE("Eigen is a gemm", "[linear]", float, double) {
+    same_products<TestType>(eigen_gemm);
+    same_log_probs<TestType>(eigen_gemm);
+}
+
+TEST_CASE("Eigen's matrices of either order, and what comes back", "[linear]") {
+    using column_major = Eigen::MatrixXf;
+    const problem<float> p(20, 4, 150);
+    column_major hidden(20, 4), weights(150, 4), gh(20, 4);
+    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> gw(150, 4);
+    for (idx i = 0; i < 20; ++i)
+        for (idx k = 0; k < 4; ++k) hidden(i, k) = p.hidden(i, k);
+    for (idx j = 0; j < 150; ++j)
+        for (idx k = 0; k < 4; ++k) weights(j, k) = p.weights(j, k);
+    const auto r = linear_log_probs(eigen_gemm, hidden, weights, p.labels);
+    STATIC_REQUIRE(std::is_same_v<std::remove_cvref_t<decltype(r.sum)>, Eigen::VectorXd>);
+    const auto plainly = linear_log_probs(plain, p.hidden, p.weights, p.labels);
+    CHECK(std::abs(r.sum(0) - plainly.sum[0]) < 1e-6 * std::abs(plainly.sum[0]));
+    linear_log_probs_backward(eigen_gemm, hidden, weights, p.labels, std::vector{1.0},
+                              {.hidden = gh, .weights = gw}, {.partials = r.partials});
+    tensor<float, 2> gh2({20, 4}), gw2({150, 4});
+    linear_log_probs_backward(plain, p.hidden, p.weights, p.labels, std::vector{1.0},
+                              {.hidden = gh2, .weights = gw2});
+    bool close = true;
+    for (idx k = 0; k < 4; ++k) {
+        for (idx i = 0; i < 20; ++i) close = close && std::abs(gh(i, k) - gh2(i, k)) < 1e-5F;
+        for (idx j = 0; j < 150; ++j) close = close && std::abs(gw(j, k) - gw2(j, k)) < 1e-5F;
+    }
+    CHECK(close);
+}
+#endif
