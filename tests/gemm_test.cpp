@@ -113,4 +113,32 @@ TEST_CASE("Eigen's matrices of either order, and what comes back", "[linear]") {
     }
     CHECK(close);
 }
+
+TEST_CASE("the README's call without logits", "[linear]") {
+    const problem<float> p(12, 5, 90);
+    const tensor<float, 2>&hidden = p.hidden, &weights = p.weights;
+    const ints &labels = p.labels, offsets{0, 6, 12};
+    const std::vector<double> grad_sum{0.5, -0.5};
+    tensor<float, 2> grad_hidden({12, 5}), grad_weights({90, 5});
+
+    // clang-format off
+    // README begin
+    auto scored = prefopt::linear_log_probs(prefopt::eigen_gemm, hidden, weights, labels, {.offsets = offsets});
+    prefopt::linear_log_probs_backward(prefopt::eigen_gemm, hidden, weights, labels, grad_sum,
+                                       {.hidden = grad_hidden, .weights = grad_weights},
+                                       {.offsets = offsets, .partials = scored.partials});
+    // README end
+    // clang-format on
+
+    const auto logits = p.logits();
+    const auto whole = sequence_log_probs(logits, labels, {.offsets = offsets});
+    tensor<float, 2> direction({12, 90}), expected({12, 5});
+    sequence_log_probs_backward(logits, labels, grad_sum, direction, {.offsets = offsets});
+    plain(gemm_task<float>{
+        12, 5, 90, {direction.data(), 90, false}, {weights.data(), 5, false}, expected.data(), 5});
+    for (std::size_t b = 0; b < 2; ++b)
+        CHECK(std::abs(scored.sum[b] - whole.sum[b]) < 1e-6 * std::abs(whole.sum[b]));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        CHECK(std::abs(grad_hidden.data()[i] - expected.data()[i]) < 1e-5F);
+}
 #endif
