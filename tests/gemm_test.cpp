@@ -76,6 +76,34 @@ void same_log_probs(const Gemm& gemm) {
 
 }  // namespace
 
+TEMPLATE_TEST_CASE("a gemm whose slices an executor computes is the same gemm", "[linear]", float,
+                   double) {
+    int slices = 0;
+    const auto backwards = [&](std::ptrdiff_t n, const auto& f) {
+        for (; n > 0; --n, ++slices) f(n - 1, n);
+    };
+    const split_gemm gemm{plain, backwards};
+    STATIC_REQUIRE(gemm_for<split_gemm<plain_gemm>, TestType>);
+    same_products<TestType>(gemm);
+    CHECK(slices == 0);  // too small to split
+    std::mt19937_64 engine(10);
+    for (const auto& [m, n] : {std::pair<idx, idx>{70, 700}, {700, 70}, {256, 256}})
+        for (int bits = 0; bits < 4; ++bits) {
+            const bool ta = (bits & 1) != 0, tb = (bits & 2) != 0;
+            const auto a = random_matrix<TestType>(engine, ta ? 3 : m, ta ? m : 3, 1);
+            const auto b = random_matrix<TestType>(engine, tb ? n : 3, tb ? 3 : n, 1);
+            tensor<TestType, 2> c({m, n}), wanted({m, n});
+            gemm_task<TestType> task{
+                m, n, 3, {a.data(), ta ? m : 3, ta}, {b.data(), tb ? 3 : n, tb}, wanted.data(), n};
+            plain(task);
+            task.c = c.data();
+            gemm(task);
+            CHECK(same_bits(c, wanted));
+        }
+    CHECK(slices == 4 * (11 + 11 + 4));
+    same_log_probs<TestType>(gemm);
+}
+
 #ifdef PREFOPT_TEST_CBLAS
 TEMPLATE_TEST_CASE("CBLAS is a gemm", "[linear]", float, double) {
     same_products<TestType>(cblas_gemm);

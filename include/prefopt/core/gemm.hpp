@@ -11,11 +11,12 @@
 
 #include <algorithm>
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <limits>
+#include <type_traits>
 
 #include <prefopt/core/config.hpp>
+#include <prefopt/core/executor.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -53,9 +54,9 @@ struct gemm_task {
 ///         my_gemm(t.m, t.n, t.k, t.a.data, t.a.stride, t.a.transposed, t.b.data, ...);
 ///     };
 template <class G, class T>
-concept gemm_for = std::invocable < const G&,
-        const gemm_task<T>
-& > ;
+concept gemm_for = requires(const G& gemm, const gemm_task<T>& task) {
+    gemm(task);
+};
 
 namespace detail {
 
@@ -67,6 +68,44 @@ constexpr std::ptrdiff_t largest_extent() noexcept {
     else
         return std::numeric_limits<std::ptrdiff_t>::max();
 }
+
+}  // namespace detail
+
+/// A gemm with the threads of an executor, for one that has none of its own (Eigen without OpenMP,
+/// a BLAS of one thread) and may be called from several at once. Each call computes a slice of c;
+/// none may throw. What the edge of a slice does to the rounding is the gemm's affair.
+///
+///     const prefopt::split_gemm gemm{prefopt::eigen_gemm, pool};
+///     auto scored = prefopt::linear_log_probs(gemm, hidden, weights, labels, {.executor = pool});
+template <class G>
+struct split_gemm {
+    static constexpr std::ptrdiff_t largest_extent = detail::largest_extent<G>();
+
+    G gemm;
+    prefopt::executor executor{};
+
+    template <class T>
+        requires gemm_for<G, T>
+    void operator()(const gemm_task<T>& t) const {
+        constexpr std::ptrdiff_t grain = 64;  // a multiple of what gemms compute at a time
+        const bool by_rows = t.m >= t.n;
+        const std::ptrdiff_t length = by_rows ? t.m : t.n;
+        const auto slice = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            const std::ptrdiff_t first = begin * grain;
+            gemm_task<T> part = t;
+            (by_rows ? part.m : part.n) = std::min(end * grain, length) - first;
+            gemm_factor<T>& f = by_rows ? part.a : part.b;
+            f.data += by_rows == f.transposed ? first : first * f.stride;
+            part.c += by_rows ? first * t.c_stride : first;
+            gemm(part);
+        };
+        detail::for_range(executor, (length + grain - 1) / grain, t.m * t.n, slice);
+    }
+};
+template <class G, class E>
+split_gemm(G, E&&) -> split_gemm<G>;
+
+namespace detail {
 
 /// How a matrix lies in memory, as a gemm can take it: row-major, or row-major and transposed.
 /// A stride of 0 where it lies in neither way.
