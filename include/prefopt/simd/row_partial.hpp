@@ -4,9 +4,9 @@
 // any grouping, and then the row is finished as if it had been seen whole.
 //
 // It is a monoid: row_partial{} is the part without tokens, and merge is associative and
-// commutative up to the rounding of one sum (its scaling is by powers of two, exact). So a trainer
-// whose vocabulary is split over ranks sends these 32 bytes per row, merges them, and has the
-// log-prob of every row on every rank after one exchange.
+// commutative up to the rounding of one sum (its scaling is by powers of two, exact). It is also
+// all that ranks which share a vocabulary have to exchange: 32 bytes per row, once, and each of
+// them has every row's log-prob.
 
 #pragma once
 
