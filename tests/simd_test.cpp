@@ -168,6 +168,19 @@ TEST_CASE("the scalar kernel sums in double: equal logits are exact to its last 
     }
 }
 
+TEMPLATE_TEST_CASE("equal logits of any size are equal tokens", "[simd]", float, double) {
+    for (const auto set : available())
+        for (const double v : {1e6, 8e6, 9.99e6, 1.1e7, 1.3e7, 3e7, 9.9e7, 1e12, -9.9e7, -3e30}) {
+            const std::vector<TestType> row(100, static_cast<TestType>(v));
+            CAPTURE(v, prefopt::to_string(set));
+            const auto got = score(set, row.data(), row.size(), 3);
+            CHECK(std::fabs(got.log_prob + 4.605170185988092) < 1e-6);
+            for (std::size_t i = 0; i < row.size(); ++i)
+                CHECK(std::fabs(static_cast<double>(got.direction[i]) - (i == 3 ? 0.99 : -0.01)) <
+                      1e-7);
+        }
+}
+
 TEST_CASE("special values in every lane mean the same in every set") {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     const auto sets = available();

@@ -112,7 +112,7 @@ bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stri
         [] { return false; });
     if (!done) return false;
     if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
-    const double own = std::nearbyint(x * log2e<double>);
+    const double own = reference_of(x);
     r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
     const double_double behind = lag(r.exponent, x, 1.0);
     r.sum = others.sum * std::exp2(others.exponent - r.exponent) +
@@ -139,7 +139,8 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
 template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
-                   const row_statistics<compute_t<S>>& r, double coefficient) noexcept {
+                   const row_statistics<compute_t<S>>& r, double coefficient,
+                   bool stream = false) noexcept {
     if (is_zero(coefficient) || (is_zero(r.sum) && !is_nan(coefficient))) {
         for (std::ptrdiff_t i = 0; i < vocab; ++i) store(to + i * to_stride, 0.0);
         return;
@@ -152,7 +153,8 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         with_set(
             r.set,
             [&](auto level) {
-                scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor);
+                scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor,
+                                    stream);
             },
             [] {});
         store(to + label * to_stride, coefficient * r.miss);
