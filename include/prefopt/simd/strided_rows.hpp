@@ -2,8 +2,9 @@
 //
 // Several rows at once. Rows whose tokens are contiguous go one after the other; rows that lie side
 // by side in memory (column-major logits: the next element belongs to the next row) go in tiles of
-// up to 64, because a cache line holds one token of many of them. Either way each row's results
-// have the same bits.
+// up to 64, because a cache line holds one token of many of them: those without a label are then
+// read with their neighbours, and make no difference. Either way each row's results have the same
+// bits.
 
 #pragma once
 
@@ -43,6 +44,12 @@ constexpr std::ptrdiff_t rows_at_once(std::ptrdiff_t row_stride, std::ptrdiff_t 
     return row_stride == 1 && stride != 1 ? tile_rows : 1;
 }
 
+inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcept {
+    for (std::ptrdiff_t i = 0; i < count; ++i)
+        if (label[i] >= 0) return true;
+    return false;
+}
+
 /// r[i] = row_log_prob of row i, left alone where label[i] is negative.
 template <real_scalar S>
 void row_log_probs(const row_range<const S>& rows, const std::ptrdiff_t* label,
@@ -50,7 +57,7 @@ void row_log_probs(const row_range<const S>& rows, const std::ptrdiff_t* label,
     const instruction_set set = active_instruction_set();
     base2_sum others[static_cast<std::size_t>(tile_rows)];
     bool done[static_cast<std::size_t>(tile_rows)] = {};
-    if (rows.side_by_side() && rows.count > 1)
+    if (rows.side_by_side() && rows.count > 1 && any_label(label, rows.count))
         with_set(
             set,
             [&](auto level) {
@@ -74,6 +81,15 @@ template <real_scalar S, real_scalar G>
 void row_directions(const row_range<const S>& rows, const row_range<G>& to,
                     const std::ptrdiff_t* label, const row_statistics<compute_t<S>>* r,
                     double coefficient, bool stream) noexcept {
+    if (!any_label(label, rows.count)) {
+        const bool across = to.side_by_side();
+        const std::ptrdiff_t outer = across ? to.vocab : to.count;
+        const std::ptrdiff_t inner = across ? to.count : to.vocab;
+        for (std::ptrdiff_t i = 0; i < outer; ++i)
+            for (std::ptrdiff_t j = 0; j < inner; ++j)
+                store(across ? to.data + i * to.stride + j : to.row(i) + j * to.stride, 0.0);
+        return;
+    }
     if constexpr (std::is_same_v<S, G>) {
         double k[static_cast<std::size_t>(tile_rows)] = {};
         double factor[static_cast<std::size_t>(tile_rows)] = {};
@@ -91,7 +107,7 @@ void row_directions(const row_range<const S>& rows, const row_range<G>& to,
                 set,
                 [&](auto level) {
                     tile_scaled_exponentials(level, rows.data, rows.stride, to.data, to.stride,
-                                             rows.count, rows.vocab, k, factor);
+                                             rows.count, rows.vocab, k, factor, stream);
                 },
                 [] {});
             for (std::ptrdiff_t i = 0; i < rows.count; ++i)
