@@ -266,7 +266,8 @@ TEMPLATE_TEST_CASE("rows side by side have the bits of rows alone", "[simd]", fl
                     side_memory.at_end<S>(static_cast<std::size_t>((vocab - 1) * gap + count));
                 std::vector<std::ptrdiff_t> labels;
                 for (std::ptrdiff_t r = 0; r < count; ++r) {
-                    auto row = random_row<S>(random, static_cast<std::size_t>(vocab), 3, r % 5);
+                    auto row = random_row<S>(random, static_cast<std::size_t>(vocab), 3,
+                                             static_cast<double>(r % 5));
                     if (r % 7 == 3 && vocab > 2048) prefopt::detail::store(&row.back(), 90.0);
                     if (r % 7 == 5 && count == 17) prefopt::detail::store(&row[0], infinity);
                     const auto y = random() % static_cast<std::size_t>(vocab);
