@@ -65,13 +65,13 @@ template <class S, class Rows, class Done>
 sequence_report score_sequences(const sequence_batch& s, const Rows& rows,
                                 const Done& done) noexcept {
     sequence_report report;
+    row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
         lane_sum<> sum;
         std::int64_t count = 0;
         s.for_each_tile(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n,
                                const std::ptrdiff_t* label) {
             report.rows += n;
-            row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
             row_log_probs(rows_of<const S>(s.logits, outer, t, n), label, r);
             for (std::ptrdiff_t i = 0; i < n; ++i) {
                 if (label[i] < 0) continue;
@@ -204,13 +204,13 @@ private:
             to.data != s.logits.data && s.logits.extents[0] * s.logits.extents[1] * s.vocab() *
                                                 static_cast<std::ptrdiff_t>(sizeof(W)) >=
                                             streamed_bytes;
+        row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             double coefficient = 0;
             load_block(coefficients, b, 1, &coefficient);
             s.for_each_tile(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n,
                                    std::ptrdiff_t* label) {
                 if (is_zero(coefficient)) std::fill(label, label + n, std::ptrdiff_t{-1});
-                row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
                 const auto rows = rows_of<const S>(s.logits, outer, t, n);
                 row_log_probs(rows, label, r);
                 row_directions(rows, rows_of<W>(to, outer, t, n), label, r, coefficient, stream);

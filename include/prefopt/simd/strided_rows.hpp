@@ -54,17 +54,21 @@ inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcep
 template <real_scalar S>
 void row_log_probs(const row_range<const S>& rows, const std::ptrdiff_t* label,
                    row_statistics<compute_t<S>>* r) noexcept {
+    if (!rows.side_by_side() || rows.count == 1 || !any_label(label, rows.count)) {
+        for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+            if (label[i] >= 0) r[i] = row_log_prob(rows.row(i), rows.vocab, rows.stride, label[i]);
+        return;
+    }
     const instruction_set set = active_instruction_set();
     base2_sum others[static_cast<std::size_t>(tile_rows)];
     bool done[static_cast<std::size_t>(tile_rows)] = {};
-    if (rows.side_by_side() && rows.count > 1 && any_label(label, rows.count))
-        with_set(
-            set,
-            [&](auto level) {
-                tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab,
-                                          label, others, done);
-            },
-            [] {});
+    with_set(
+        set,
+        [&](auto level) {
+            tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab, label,
+                                      others, done);
+        },
+        [] {});
     for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
         if (label[i] < 0) continue;
         const S* row = rows.row(i);
@@ -90,31 +94,33 @@ void row_directions(const row_range<const S>& rows, const row_range<G>& to,
                 store(across ? to.data + i * to.stride + j : to.row(i) + j * to.stride, 0.0);
         return;
     }
-    if constexpr (std::is_same_v<S, G>) {
-        double k[static_cast<std::size_t>(tile_rows)] = {};
-        double factor[static_cast<std::size_t>(tile_rows)] = {};
-        instruction_set set = instruction_set::scalar;
-        bool alike = rows.side_by_side() && to.side_by_side() && rows.count > 1;
-        for (std::ptrdiff_t i = 0; alike && i < rows.count; ++i) {
-            if (label[i] < 0) continue;
-            k[i] = r[i].exponent;
-            factor[i] = -coefficient / r[i].sum;
-            alike = goes_to_vectors(r[i], factor[i]);
-            set = r[i].set;
+    if constexpr (std::is_same_v<S, G>)
+        if (rows.side_by_side() && to.side_by_side() && rows.count > 1) {
+            double k[static_cast<std::size_t>(tile_rows)] = {};
+            double factor[static_cast<std::size_t>(tile_rows)] = {};
+            instruction_set set = instruction_set::scalar;
+            bool alike = true;
+            for (std::ptrdiff_t i = 0; alike && i < rows.count; ++i) {
+                if (label[i] < 0) continue;
+                k[i] = r[i].exponent;
+                factor[i] = -coefficient / r[i].sum;
+                alike = goes_to_vectors(r[i], factor[i]);
+                set = r[i].set;
+            }
+            if (alike && set != instruction_set::scalar) {
+                with_set(
+                    set,
+                    [&](auto level) {
+                        tile_scaled_exponentials(level, rows.data, rows.stride, to.data, to.stride,
+                                                 rows.count, rows.vocab, k, factor, stream);
+                    },
+                    [] {});
+                for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+                    if (label[i] >= 0)
+                        store(to.row(i) + label[i] * to.stride, coefficient * r[i].miss);
+                return;
+            }
         }
-        if (alike && set != instruction_set::scalar) {
-            with_set(
-                set,
-                [&](auto level) {
-                    tile_scaled_exponentials(level, rows.data, rows.stride, to.data, to.stride,
-                                             rows.count, rows.vocab, k, factor, stream);
-                },
-                [] {});
-            for (std::ptrdiff_t i = 0; i < rows.count; ++i)
-                if (label[i] >= 0) store(to.row(i) + label[i] * to.stride, coefficient * r[i].miss);
-            return;
-        }
-    }
     for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
         if (label[i] >= 0) {
             row_direction(rows.row(i), rows.stride, to.row(i), to.stride, rows.vocab, label[i],
