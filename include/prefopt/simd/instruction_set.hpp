@@ -47,7 +47,15 @@
 #define PREFOPT_SIMD_NEON 0
 #endif
 
-#if PREFOPT_SIMD_NEON || (PREFOPT_SIMD_NARROW && defined(PREFOPT_GENERIC_SIMD))
+// Under -ffast-math Clang has no exact fma where the processor has none, not even in a region.
+#if defined(__clang__) && defined(__FAST_MATH__)
+#define PREFOPT_SIMD_EXACT 0
+#else
+#define PREFOPT_SIMD_EXACT 1
+#endif
+
+#if PREFOPT_SIMD_NEON ||                                                                           \
+    (PREFOPT_SIMD_NARROW && PREFOPT_SIMD_EXACT && defined(PREFOPT_GENERIC_SIMD))
 #define PREFOPT_SIMD_GENERIC 1
 #else
 #define PREFOPT_SIMD_GENERIC 0
