@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <prefopt/log_probs.hpp>
+#include <prefopt/simd/elementwise.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -18,7 +19,28 @@
 #include "support/catch.hpp"
 
 namespace test {
-enum class operation { set, add, mul, fma, max, nearest, fraction, scale, scale_exactly };
+enum class operation {
+    add,
+    sub,
+    mul,
+    div,
+    fma,
+    max,
+    nearest,
+    fraction,
+    magnitude,
+    opposite,
+    scale,
+    scale_exactly,
+    less,
+    equal,
+    not_less,
+    between,
+    select,
+    count,
+    split,
+    split_exponent,
+};
 }
 
 #define PREFOPT_KERNELS "support/every_op.inc"
@@ -94,9 +116,12 @@ std::vector<T> applied(instruction_set set, operation op, const std::vector<T>& 
     return to;
 }
 
-/// Same bits, or NaN both.
+/// Same bits, or NaN both; under -ffast-math any zero, since C++ itself loses the sign there.
 template <class T>
 bool same(T a, T b) {
+#ifdef __FAST_MATH__
+    if (prefopt::is_zero(a) && prefopt::is_zero(b)) return true;
+#endif
     return bits(a) == bits(b) || (prefopt::is_nan(a) && prefopt::is_nan(b));
 }
 
@@ -115,6 +140,16 @@ bool kept([[maybe_unused]] T x) {
 #else
     return true;
 #endif
+}
+
+// Comparisons as -ffast-math leaves them be.
+template <class T>
+bool less(T x, T y) {
+    return !prefopt::is_nan(x) && !prefopt::is_nan(y) && x < y;
+}
+template <class T>
+bool equal(T x, T y) {
+    return !prefopt::is_nan(x) && !prefopt::is_nan(y) && x == y;
 }
 
 /// Counts the results of `op` that differ from `reference(a, b, c)`.
@@ -209,10 +244,22 @@ TEMPLATE_TEST_CASE("every operation is the C++ that it stands for, in every lane
         CAPTURE(shift);
         check_op<T>(operation::add, a, b, c, [](T x, T y, T) { return x + y; });
         check_op<T>(operation::mul, a, b, c, [](T x, T y, T) { return x * y; });
-        check_op<T>(operation::max, a, b, c, [](T x, T y, T) {
-            if (prefopt::is_nan(x) || prefopt::is_nan(y)) return y;
-            return x > y ? x : y;
-        });
+        check_op<T>(operation::sub, a, b, c, [](T x, T y, T) { return x - y; });
+        check_op<T>(operation::div, a, b, c, [](T x, T y, T) { return x / y; });
+        check_op<T>(operation::max, a, b, c, [](T x, T y, T) { return less(y, x) ? x : y; });
+        check_op<T>(operation::less, a, b, c, [](T x, T y, T) { return T(less(x, y)); });
+        check_op<T>(operation::equal, a, b, c, [](T x, T y, T) { return T(equal(x, y)); });
+        check_op<T>(operation::not_less, a, b, c, [](T x, T y, T) { return T(!less(x, y)); });
+        check_op<T>(operation::between, a, b, c,
+                    [](T x, T y, T z) { return T(less(x, y) && less(y, z)); });
+        check_op<T>(operation::select, a, b, c, [](T x, T y, T z) { return less(x, y) ? y : z; });
+        T smaller = 0;
+        for (std::size_t i = 0; i < a.size(); ++i) smaller += T(less(a[i], b[i]));
+        for (const auto set : vector_sets()) {
+            T counted = 0;
+            for (const T x : applied(set, operation::count, a, b, c)) counted += x;
+            CHECK(counted == smaller);
+        }
 #ifndef __FAST_MATH__  // where std::fma itself is not exact
         check_op<T>(operation::fma, a, b, c, [](T x, T y, T z) { return std::fma(x, y, z); });
 #endif
@@ -221,14 +268,8 @@ TEMPLATE_TEST_CASE("every operation is the C++ that it stands for, in every lane
     const auto finite = grid<T>(2, false);
     check_op<T>(operation::fraction, finite, finite, finite,
                 [](T x, T, T) { return x - std::nearbyint(x); });
-    std::vector<T> firsts(a);
-    for (std::size_t i = 0; i < a.size(); ++i) firsts[i] = a[i / 64 * 64];
-    for (const auto set : vector_sets()) {
-        const auto got = applied(set, operation::set, a, a, a);
-        bool all = true;
-        for (std::size_t i = 0; i < a.size(); ++i) all = all && same(got[i], firsts[i]);
-        CHECK(all);
-    }
+    check_op<T>(operation::magnitude, a, a, a, [](T x, T, T) { return std::fabs(x); });
+    check_op<T>(operation::opposite, a, a, a, [](T x, T, T) { return -x; });
 }
 
 TEMPLATE_TEST_CASE("scaling by powers of two", "[simd][levels]", float, double) {
@@ -312,6 +353,43 @@ TEMPLATE_TEST_CASE("16-bit numbers, all of them, and the ties between them", "[s
     }
 }
 
+TEST_CASE("doubles: apart into mantissa and exponent, from and to float", "[simd][levels]") {
+    random_bits random{5};
+    std::vector<double> x{1.0, 2.0, 0.5, std::sqrt(0.5), std::sqrt(2.0)};
+    while (x.size() < 6400)
+        x.push_back(
+            std::ldexp(random.number(1, 0x1p-24), static_cast<int>(random() % 2045) - 1022));
+    const auto mantissa = [](double y) {
+        int k = 0;
+        const double m = std::frexp(y, &k);
+        return m < 0.70710678118654746 ? 2 * m : m;
+    };
+    check_op<double>(operation::split, x, x, x,
+                     [&](double y, double, double) { return mantissa(y); });
+    check_op<double>(operation::split_exponent, x, x, x, [&](double y, double, double) {
+        return static_cast<double>(std::lrint(std::log2(y / mantissa(y))));
+    });
+    const auto a = grid<double>(6, true);
+    for (const auto set : vector_sets()) {
+        std::vector<float> narrowed(a.size());
+        std::vector<double> widened(a.size());
+        prefopt::detail::with_set(
+            set,
+            [&](auto level) {
+                const auto n = static_cast<std::ptrdiff_t>(a.size());
+                narrow(level, a.data(), narrowed.data(), n);
+                widen(level, narrowed.data(), widened.data(), n);
+            },
+            [] { FAIL("no vectors"); });
+        std::size_t wrong = 0;
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            const auto once = static_cast<float>(a[i]);
+            if (!same(narrowed[i], once) || !same(widened[i], static_cast<double>(once))) ++wrong;
+        }
+        CHECK(wrong == 0);
+    }
+}
+
 // The inputs are made of integers and the kernels use no mathematical function of the C library but
 // exact ones, so the bits are the same on every machine that has vectors. Who changes a kernel or
 // its constants writes here what the failing test shows.
@@ -352,5 +430,37 @@ TEST_CASE("the bits of the row kernels are the same on every machine", "[simd][l
         CHECK(hash_of(set, double()) == expected.f64);
         CHECK(hash_of(set, prefopt::bf16()) == expected.b16);
         CHECK(hash_of(set, prefopt::fp16()) == expected.f16);
+    }
+}
+
+TEST_CASE("the bits of the elementwise functions are the same on every machine", "[simd][levels]") {
+    const auto hash_of = [](instruction_set set, auto zero, double least, double step) {
+        using T = decltype(zero);
+        random_bits random{7};
+        std::vector<T> x(10007);
+        for (T& y : x) y = static_cast<T>(random.number(least, step));
+        std::vector<T> value(x.size());
+        std::vector<T> derivative(x.size());
+        std::vector<T> sigmoid(x.size());
+        const auto n = static_cast<std::ptrdiff_t>(x.size());
+        prefopt::detail::with_set(
+            set,
+            [&](auto level) {
+                log_sigmoid_array(level, x.data(), n, value.data(), derivative.data());
+                sigmoid_array(level, x.data(), n, sigmoid.data());
+            },
+            [] { FAIL("no vectors"); });
+        hash h;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            h.add(value[i]);
+            h.add(derivative[i]);
+            h.add(sigmoid[i]);
+        }
+        return h.value;
+    };
+    for (const auto set : vector_sets()) {
+        CAPTURE(prefopt::to_string(set));
+        CHECK(hash_of(set, float(), -64, 0x1p-17) == 0xb625366d308d8dcbU);
+        CHECK(hash_of(set, double(), -512, 0x1p-14) == 0xea3266fd7b28684cU);
     }
 }
