@@ -41,17 +41,18 @@
 #define PREFOPT_SIMD_AVX2 0
 #endif
 
-#if PREFOPT_SIMD && defined(__aarch64__) && defined(__ARM_NEON)
-#define PREFOPT_SIMD_NEON 1
-#else
-#define PREFOPT_SIMD_NEON 0
-#endif
-
-// Under -ffast-math Clang has no exact fma where the processor has none, not even in a region.
+// Clang keeps something of -ffast-math in every region: its comparisons, even as intrinsics, take
+// NaN to be impossible, and it has no exact fma where the processor has none. Operators are exact.
 #if defined(__clang__) && defined(__FAST_MATH__)
 #define PREFOPT_SIMD_EXACT 0
 #else
 #define PREFOPT_SIMD_EXACT 1
+#endif
+
+#if PREFOPT_SIMD && defined(__aarch64__) && defined(__ARM_NEON)
+#define PREFOPT_SIMD_NEON 1
+#else
+#define PREFOPT_SIMD_NEON 0
 #endif
 
 #if PREFOPT_SIMD_NEON ||                                                                           \
