@@ -189,8 +189,7 @@ TEST_CASE("special values in every lane mean the same in every set") {
                     CHECK(std::fabs(got.log_prob - scalar.log_prob) <=
                           1e-6 * std::fabs(scalar.log_prob));
                 }
-                if (!prefopt::is_nan(special) && special < -1e8F)
-                    CHECK(got.direction[lane] == 0);
+                if (!prefopt::is_nan(special) && special < -1e8F) CHECK(got.direction[lane] == 0);
             }
         }
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // quad: 113-bit floating point, as the reference that the suite measures against: long double where
-// that has 113 bits (AArch64), else __float128 with libquadmath. Its few functions are declared here,
-// because not every compiler that has the type finds the library's header.
+// that has 113 bits (AArch64), else __float128 with libquadmath. Its few functions are declared
+// here, because not every compiler that has the type finds the library's header.
 
 #pragma once
 
