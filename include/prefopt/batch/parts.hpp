@@ -41,6 +41,17 @@ constexpr bool runs_on_vectors() noexcept {
         return false;
 }
 
+/// Whether all that is read is exact in float, and all that is written is stored in float: then
+/// nobody can see more digits than a float has, and packs of that grade will do.
+template <class... Inputs>
+bool reads_float_or_less(const Inputs&... inputs) noexcept {
+    return ((!inputs.has_value || inputs.kind != scalar_kind::f64) && ...);
+}
+template <class... Outputs>
+bool writes_float(const Outputs&... outputs) noexcept {
+    return ((!outputs.has_value || outputs.kind == scalar_kind::f32) && ...);
+}
+
 /// Runs part(first, last, summary) over the parts of n examples and merges what they leave behind.
 template <class Part>
 batch_summary run_parts(const executor& e, std::ptrdiff_t n, const Part& part) {
