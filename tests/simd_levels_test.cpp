@@ -37,7 +37,9 @@ enum class operation {
     not_less,
     between,
     select,
-    count,
+    bits,
+    add_where,
+    thirds,
     split,
     split_exponent,
 };
@@ -253,12 +255,14 @@ TEMPLATE_TEST_CASE("every operation is the C++ that it stands for, in every lane
         check_op<T>(operation::between, a, b, c,
                     [](T x, T y, T z) { return T(less(x, y) && less(y, z)); });
         check_op<T>(operation::select, a, b, c, [](T x, T y, T z) { return less(x, y) ? y : z; });
-        T smaller = 0;
-        for (std::size_t i = 0; i < a.size(); ++i) smaller += T(less(a[i], b[i]));
-        for (const auto set : vector_sets()) {
-            T counted = 0;
-            for (const T x : applied(set, operation::count, a, b, c)) counted += x;
-            CHECK(counted == smaller);
+        if constexpr (std::is_same_v<T, double>) {
+            check_op<T>(operation::bits, a, b, c, [](T x, T y, T) { return T(less(x, y)); });
+            check_op<T>(operation::add_where, a, b, c,
+                        [](T x, T y, T z) { return (less(x, y) ? y + z : y) + 0; });
+        } else {
+            check_op<T>(operation::thirds, a, b, c, [](T x, T, T) {
+                return static_cast<T>(static_cast<double>(x) * (1.0 / 3.0));
+            });
         }
 #ifndef __FAST_MATH__  // where std::fma itself is not exact
         check_op<T>(operation::fma, a, b, c, [](T x, T y, T z) { return std::fma(x, y, z); });
@@ -460,7 +464,7 @@ TEST_CASE("the bits of the elementwise functions are the same on every machine",
     };
     for (const auto set : vector_sets()) {
         CAPTURE(prefopt::to_string(set));
-        CHECK(hash_of(set, float(), -64, 0x1p-17) == 0xb625366d308d8dcbU);
+        CHECK(hash_of(set, float(), -64, 0x1p-17) == 0x99e985057ed5d0cfU);
         CHECK(hash_of(set, double(), -512, 0x1p-14) == 0xea3266fd7b28684cU);
     }
 }
