@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -47,46 +48,80 @@ struct sequence_outputs {
 
 namespace detail {
 
-/// Scores every sequence; `row(outer, t, label, statistics)` sees each scored row, `skip(outer, t)`
-/// each unscored one. S is the storage type of the logits.
-template <class S, class Row, class Skip, class Done>
-sequence_report score_sequences(const sequence_batch& s, const Row& row, const Skip& skip,
-                                const Done& done) noexcept {
+/// Rows whose log-probs are kept on the stack until they are summed: 32 KiB.
+inline constexpr std::ptrdiff_t wave_rows = 4096;
+
+/// The statistics of one scored row; S is the storage type of the logits.
+template <class S>
+auto score(const sequence_batch& s, const batch_row& row) noexcept {
+    return row_log_prob<S>(element_of<S>(s.logits, row.outer, row.t, 0), s.vocab(),
+                           s.logits.strides[2], row.label);
+}
+
+/// Scores all rows and sums them up by sequence. `scored(row, statistics)` and `skipped(row)` see
+/// each row, on the executor's threads.
+///
+/// Log-probs are computed wave by wave, each wave in any order, and summed on the calling thread in
+/// the order of the rows, each into the lane of its position among the scored: neither the executor
+/// nor padding changes a bit.
+template <class S, class Scored, class Skipped>
+sequence_report score_sequences(const sequence_batch& s, const sequence_outputs& out,
+                                const Scored& scored, const Skipped& skipped) {
+    std::array<double, static_cast<std::size_t>(wave_rows)> log_probs;  // NOLINT: score_rows fills
+    std::ptrdiff_t wave_begin = 0;
+    std::ptrdiff_t wave_end = 0;
+    const auto log_prob_of = [&](const batch_row& row) -> double& {
+        return log_probs[static_cast<std::size_t>(row.number - wave_begin)];
+    };
+    const auto score_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        s.for_each_row(wave_begin + begin, wave_begin + end, [&](const batch_row& row) {
+            if (row.label < 0) return skipped(row);
+            const auto r = score<S>(s, row);
+            log_prob_of(row) = r.log_prob;
+            scored(row, r);
+        });
+    };
+
     sequence_report report;
+    report.rows = s.rows();
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
         lane_sum<> sum;
         std::int64_t count = 0;
-        s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-            ++report.rows;
-            const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
-            if (label < 0) return skip(outer, t);
-            const auto r = row_log_prob<S>(element_of<S>(s.logits, outer, t, 0), s.vocab(),
-                                           s.logits.strides[2], label);
-            if (!is_finite(r.log_prob)) ++report.nonfinite;
-            sum.add(count++, r.log_prob);  // by position among the scored: padding changes nothing
-            row(b, outer, t, label, r);
+        s.for_each_row(s.start(b), s.start(b + 1), [&](const batch_row& row) {
+            if (row.number == wave_end) {
+                wave_begin = wave_end;
+                wave_end = std::min(wave_begin + wave_rows, s.rows());
+                s.for_range(wave_end - wave_begin, score_rows);
+            }
+            if (row.label < 0) return;
+            const double log_prob = log_prob_of(row);
+            if (!is_finite(log_prob)) ++report.nonfinite;
+            sum.add(count++, log_prob);
         });
         report.scored += count;
         if (count == 0) ++report.empty;
-        done(b, sum.total(), count);
+        const double total = sum.total();
+        store_block(out.sum, b, 1, &total);
+        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
     }
     return report;
 }
 
 inline constexpr auto ignore = [](auto&&...) {};
 
-/// Writes one sequence's results.
-inline auto writer(const sequence_outputs& out) {
-    return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
-        store_block(out.sum, b, 1, &sum);
-        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
-    };
+/// Writes coefficient * (onehot(label) - softmax) into one row of `to`; statistics as of the row.
+template <class S, class W, class Statistics>
+void write_direction(const sequence_batch& s, const output<3>& to, const batch_row& row,
+                     const Statistics& r, double coefficient) noexcept {
+    row_direction(element_of<S>(s.logits, row.outer, row.t, 0), s.logits.strides[2],
+                  element_of<W>(to, row.outer, row.t, 0), to.strides[2], s.vocab(), row.label, r,
+                  coefficient);
 }
 
-/// Writes zeros to one row of `to`.
-template <class G>
-void clear_row(const output<3>& to, std::ptrdiff_t outer, std::ptrdiff_t t) noexcept {
-    G* p = element_of<G>(to, outer, t, 0);
+/// Writes zeros into one row of `to`.
+template <class W>
+void clear_row(const output<3>& to, const batch_row& row) noexcept {
+    W* p = element_of<W>(to, row.outer, row.t, 0);
     for (std::ptrdiff_t i = 0; i < to.extents[2]; ++i) store(p + i * to.strides[2], 0.0);
 }
 
@@ -146,10 +181,9 @@ struct sequence_log_probs_fn {
     }
 
 private:
-    static sequence_report run(const sequence_batch& s, const sequence_outputs& out) noexcept {
-        return with_scalar(s.logits.kind, [&]<class S>() {
-            return score_sequences<S>(s, ignore, ignore, writer(out));
-        });
+    static sequence_report run(const sequence_batch& s, const sequence_outputs& out) {
+        return with_scalar(s.logits.kind,
+                           [&]<class S>() { return score_sequences<S>(s, out, ignore, ignore); });
     }
 };
 
@@ -191,20 +225,19 @@ struct sequence_log_probs_backward_fn {
 
 private:
     template <class S, class W>
-    static void run(const sequence_batch& s, const input<1>& coefficients,
-                    const output<3>& to) noexcept {
-        for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
-            double coefficient = 0;
-            load_block(coefficients, b, 1, &coefficient);
-            s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-                const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
-                if (label < 0 || is_zero(coefficient)) return clear_row<W>(to, outer, t);
-                const S* row = element_of<S>(s.logits, outer, t, 0);
-                const auto r = row_log_prob<S>(row, s.vocab(), s.logits.strides[2], label);
-                row_direction(row, s.logits.strides[2], element_of<W>(to, outer, t, 0),
-                              to.strides[2], s.vocab(), label, r, coefficient);
-            });
-        }
+    static void run(const sequence_batch& s, const input<1>& coefficients, const output<3>& to) {
+        s.for_range(s.rows(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+            for (std::ptrdiff_t b = s.sequence_of(begin), at = begin; at < end; ++b) {
+                double coefficient = 0;
+                load_block(coefficients, b, 1, &coefficient);
+                const std::ptrdiff_t last = std::min(end, s.start(b + 1));
+                s.for_each_row(at, last, [&](const batch_row& row) {
+                    if (row.label < 0 || is_zero(coefficient)) return clear_row<W>(to, row);
+                    write_direction<S, W>(s, to, row, score<S>(s, row), coefficient);
+                });
+                at = last;
+            }
+        });
     }
 };
 
@@ -250,18 +283,14 @@ private:
     static constexpr const char* name = "logits";
 
     static sequence_report run(const sequence_batch& s, const output<3>& to,
-                               const sequence_outputs& out) noexcept {
+                               const sequence_outputs& out) {
         return with_scalar(s.logits.kind, [&]<class S>() {
-            const auto row = [&](std::ptrdiff_t, std::ptrdiff_t outer, std::ptrdiff_t t,
-                                 std::ptrdiff_t label, const auto& r) {
-                S* p = element_of<S>(to, outer, t, 0);
-                row_direction(static_cast<const S*>(p), to.strides[2], p, to.strides[2], s.vocab(),
-                              label, r, 1.0);
-            };
-            const auto skip = [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-                clear_row<S>(to, outer, t);
-            };
-            return score_sequences<S>(s, row, skip, writer(out));
+            return score_sequences<S>(
+                s, out,
+                [&](const batch_row& row, const auto& r) {
+                    write_direction<S, S>(s, to, row, r, 1.0);
+                },
+                [&](const batch_row& row) { clear_row<S>(to, row); });
         });
     }
 };

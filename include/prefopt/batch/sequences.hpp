@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +23,10 @@ struct sequence_options {
     /// [offsets(b), offsets(b + 1)). Equal neighbours are an empty sequence. Without offsets,
     /// (N, V) rows are one sequence.
     index_input<1> offsets{};
+
+    /// Runs ranges of rows, see core/executor.hpp: `{.executor = pool}`. Serial without one. The
+    /// results have the same bits, whatever runs them.
+    prefopt::executor executor{};
 };
 
 namespace detail {
@@ -73,11 +78,21 @@ operand describe_as(const char* name, const Operand& t, std::size_t rank, shape 
     return o;
 }
 
-/// Rows of logits, their labels, and how they fall into sequences.
+/// One row of a batch: row (outer, t) of the logits.
+struct batch_row {
+    std::ptrdiff_t number = 0;
+    std::ptrdiff_t outer = 0;
+    std::ptrdiff_t t = 0;
+    std::ptrdiff_t label = 0;  ///< negative: not scored
+};
+
+/// Rows of logits, their labels, how they fall into sequences, and who runs them. Rows are numbered
+/// through, 0 to rows(), whether they are (B, T) or packed; a sequence is a range of them.
 struct sequence_batch {
     input<3> logits{};
     index_input<2> labels{};
     index_input<1> offsets{};
+    prefopt::executor executor{};
     std::size_t rank = 3;  ///< of the caller's logits
 
     template <class L, class Y>
@@ -85,6 +100,7 @@ struct sequence_batch {
         : logits(lift<input, 3>(logits_)),
           labels(lift<index_input, 2>(labels_)),
           offsets(o.offsets),
+          executor(o.executor),
           rank(adapter<L>::rank) {
         static_assert(adapter<L>::rank == adapter<Y>::rank + 1,
                       "prefopt: labels have one dimension less than logits: (B, T, V) with (B, T), "
@@ -94,16 +110,46 @@ struct sequence_batch {
     [[nodiscard]] std::ptrdiff_t sequences() const noexcept {
         return offsets.has_value ? offsets.extents[0] - 1 : logits.extents[0];
     }
+    [[nodiscard]] std::ptrdiff_t rows() const noexcept {
+        return logits.extents[0] * logits.extents[1];
+    }
     [[nodiscard]] std::ptrdiff_t vocab() const noexcept { return logits.extents[2]; }
 
-    /// Calls f(outer, row) for every row of sequence b; the row is (outer, row) of the logits.
+    /// Sequence b is the rows [start(b), start(b + 1)).
+    [[nodiscard]] std::ptrdiff_t start(std::ptrdiff_t b) const noexcept {
+        return offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : b * logits.extents[1];
+    }
+
+    /// The sequence that a row belongs to.
+    [[nodiscard]] std::ptrdiff_t sequence_of(std::ptrdiff_t row) const noexcept {
+        if (!offsets.has_value) return row / logits.extents[1];
+        std::ptrdiff_t first = 0;  // start(first) <= row < start(last)
+        for (std::ptrdiff_t last = sequences(); last - first > 1;) {
+            const std::ptrdiff_t middle = first + (last - first) / 2;
+            (start(middle) <= row ? first : last) = middle;
+        }
+        return first;
+    }
+
+    /// Calls f(row) for the rows [begin, end).
     template <class F>
-    void for_each_row(std::ptrdiff_t b, const F& f) const {
-        const std::ptrdiff_t outer = offsets.has_value ? 0 : b;
-        const auto first = offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : 0;
-        const auto last =
-            offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1)) : logits.extents[1];
-        for (std::ptrdiff_t row = first; row < last; ++row) f(outer, row);
+    void for_each_row(std::ptrdiff_t begin, std::ptrdiff_t end, const F& f) const {
+        if (begin >= end) return;
+        const std::ptrdiff_t inner = logits.extents[1];
+        batch_row row{begin, begin / inner, begin % inner, 0};
+        for (; row.number < end; ++row.number) {
+            row.label = static_cast<std::ptrdiff_t>(labels(row.outer, row.t));
+            f(row);
+            if (++row.t < inner) continue;
+            row.t = 0;
+            ++row.outer;
+        }
+    }
+
+    /// f(begin, end) over `n` rows, by the executor where they are worth it.
+    template <class F>
+    void for_range(std::ptrdiff_t n, const F& f) const {
+        if (n > 0) detail::for_range(executor, n, n * vocab(), f);
     }
 };
 
