@@ -399,9 +399,7 @@ TEST_CASE("the README's threads", "[executor]") {
     const std::vector<float> memory(64 * 1000, 0.5F);
     const ints labels(64, 7);
     const view logits(memory.data(), {64, 1000});
-    // clang-format off
-    prefopt::thread_pool pool({.threads = 2});   // yours, for as long as you like; 0: every core
+    prefopt::thread_pool pool({.threads = 2});  // yours, for as long as you like; 0: every core
     auto scored = prefopt::sequence_log_probs(logits, labels, {.executor = pool});
-    // clang-format on
     CHECK(scored.sum == sequence_log_probs(logits, labels).sum);
 }

@@ -146,10 +146,12 @@ struct sequence_batch {
         }
     }
 
-    /// f(begin, end) over `n` rows, by the executor where they are worth it.
+    /// f(begin, end) over `n` rows, by the executor where they are worth it: a row costs as much as
+    /// some elements, however short.
     template <class F>
     void for_range(std::ptrdiff_t n, const F& f) const {
-        if (n > 0) detail::for_range(executor, n, n * vocab(), f);
+        constexpr std::ptrdiff_t least = 64;
+        if (n > 0) detail::for_range(executor, n, n * std::max(vocab(), least), f);
     }
 };
 
