@@ -331,18 +331,21 @@ TEST_CASE("a pool has the threads it was asked for, all at work at once", "[exec
         CHECK(pool.threads() == threads);
         if (before > 0) CHECK(running_threads() == before + static_cast<std::size_t>(threads) - 1);
         // Every piece waits for all others to have begun, in the caller's rounding mode.
-        for (const int rounding : {FE_UPWARD, FE_TONEAREST}) {
-            std::atomic<int> begun{0};
-            std::atomic<int> same_rounding{0};
-            std::fesetround(rounding);
-            pool(threads, [&](number begin, number end) {
-                begun += static_cast<int>(end - begin);
-                while (begun < threads) std::this_thread::yield();
-                same_rounding += static_cast<int>(end - begin) * (std::fegetround() == rounding);
-            });
-            std::fesetround(FE_TONEAREST);
-            CHECK(same_rounding == threads);
-        }
+        for (const int rounding : {FE_UPWARD, FE_TONEAREST})
+            for (const number pieces : {threads, threads - 1, 2}) {
+                if (pieces > threads) continue;
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until all sleep
+                std::atomic<number> begun{0};
+                std::atomic<number> same_rounding{0};
+                std::fesetround(rounding);
+                pool(pieces, [&](number begin, number end) {
+                    begun += end - begin;
+                    while (begun < pieces) std::this_thread::yield();
+                    if (std::fegetround() == rounding) same_rounding += end - begin;
+                });
+                std::fesetround(FE_TONEAREST);
+                CHECK(same_rounding == pieces);
+            }
     }
     if (before > 0) CHECK(running_threads() == before);
     CHECK(thread_pool().threads() >= 1);
