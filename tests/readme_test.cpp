@@ -45,12 +45,26 @@ TEST_CASE("the README's program is the consumer's") {
 }
 
 TEST_CASE("the README's threads are the executor test's") {
-    const std::string shown = block(text_of(root / "README.md"), "cpp", 2);
+    const std::string readme = text_of(root / "README.md");
+    std::string shown;
+    for (int n = 0; shown.find("prefopt::thread_pool") == std::string::npos; ++n)
+        shown = block(readme, "cpp", n);
     std::string inside;  // as it stands in a function: indented
     std::istringstream lines(shown);
     for (std::string line; std::getline(lines, line);) inside += "    " + line + "\n";
-    CHECK(shown.find("prefopt::thread_pool") != std::string::npos);
     CHECK(text_of(root / "tests/executor_test.cpp").find(inside) != std::string::npos);
+}
+
+TEST_CASE("the README's call without logits is the one that runs") {
+    const std::string test = text_of(root / "tests/gemm_test.cpp");
+    const std::string begin = "    // README begin\n";
+    const std::size_t first = test.find(begin) + begin.size();
+    const std::size_t last = test.find("    // README end", first);
+    REQUIRE((first > begin.size() && last != std::string::npos));
+    std::string shown;
+    for (std::size_t at = first; at < last; at = test.find('\n', at) + 1)
+        shown += test.substr(at + 4, test.find('\n', at) + 1 - at - 4);
+    CHECK(text_of(root / "README.md").find(shown) != std::string::npos);
 }
 
 TEST_CASE("the README's two commands exist, and come first") {

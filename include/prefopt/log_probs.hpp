@@ -51,6 +51,14 @@ namespace detail {
 /// Rows whose log-probs are kept on the stack until they are summed: 32 KiB.
 inline constexpr std::ptrdiff_t wave_rows = 4096;
 
+/// Writes one sequence's results.
+inline auto writer(const sequence_outputs& out) {
+    return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
+        store_block(out.sum, b, 1, &sum);
+        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
+    };
+}
+
 /// The statistics of one scored row; S is the storage type of the logits.
 template <class S>
 auto score(const sequence_batch& s, const batch_row& row) noexcept {
@@ -82,6 +90,7 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
         });
     };
 
+    const auto write = writer(out);
     sequence_report report;
     report.rows = s.rows();
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
@@ -100,9 +109,7 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
         });
         report.scored += count;
         if (count == 0) ++report.empty;
-        const double total = sum.total();
-        store_block(out.sum, b, 1, &total);
-        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
+        write(b, sum.total(), count);
     }
     return report;
 }
