@@ -32,9 +32,10 @@ struct forced {
 /// The same calls on narrower vectors.
 template <class S>
 void add_narrower(batch_size size, instruction_set set) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     add(row_name<S>("forward", 1, rows, vocab) + "prefopt_" + to_string(set),
-        row_work<S>(rows, vocab, 1, 1), [=, rows = rows, vocab = vocab] {
+        row_work<S>(rows, vocab, 1, 1), [=] {
             const auto& x = logits<S>(rows, vocab);
             return [=, &x] {
                 const forced narrow(set);
@@ -45,28 +46,29 @@ void add_narrower(batch_size size, instruction_set set) {
 
 template <class S>
 void add_one_sweep(batch_size size, int threads) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     const std::string name = row_name<S>("one_sweep", threads, rows, vocab);
-    add(name + "prefopt", row_work<S>(rows, vocab, 2, threads), [=, rows = rows, vocab = vocab] {
+    add(name + "prefopt", row_work<S>(rows, vocab, 2, threads), [=] {
         auto& x = fresh_logits<S>(rows, vocab);
         return [=, &x] { benchmark::DoNotOptimize(score_in_place(x, rows, vocab, threads)); };
     });
-    add(name + "forward_then_backward", row_work<S>(rows, vocab, 2, threads),
-        [=, rows = rows, vocab = vocab] {
-            auto& x = fresh_logits<S>(rows, vocab);
-            return [=, &x] {
-                benchmark::DoNotOptimize(score(x, rows, vocab, threads));
-                score_backward(x, x, rows, vocab, threads, 1.0);
-            };
-        });
+    add(name + "forward_then_backward", row_work<S>(rows, vocab, 2, threads), [=] {
+        auto& x = fresh_logits<S>(rows, vocab);
+        return [=, &x] {
+            benchmark::DoNotOptimize(score(x, rows, vocab, threads));
+            score_backward(x, x, rows, vocab, threads, 1.0);
+        };
+    });
 }
 
 void add_peers(batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     const auto per_call = row_work<float>(rows, vocab, 1, 1);
     const std::string name = row_name<float>("forward", 1, rows, vocab);
-    const auto add_forward_of = [&](const char* side, const auto& forward) {
-        add(name + side, per_call, [=, rows = rows, vocab = vocab] {
+    const auto add_forward_of = [&](const char* side, double (*forward)(rows_of<float>)) {
+        add(name + side, per_call, [=] {
             const auto batch = plain(rows, vocab);
             expect_close(forward(batch), expected_score<float>(rows, vocab), 1e-4, side);
             return [=] { benchmark::DoNotOptimize(forward(batch)); };
@@ -77,7 +79,7 @@ void add_peers(batch_size size) {
 
     for (const bool in_place : {false, true})
         add(row_name<float>(in_place ? "backward_in_place" : "backward", 1, rows, vocab) + "eigen",
-            row_work<float>(rows, vocab, 2, 1), [=, rows = rows, vocab = vocab] {
+            row_work<float>(rows, vocab, 2, 1), [=] {
                 auto batch = plain(rows, vocab);
                 float* to = scratch<float>(rows, vocab).data();
                 eigen::backward(batch, coefficient, to);
@@ -90,9 +92,10 @@ void add_peers(batch_size size) {
 template <class S>
 void add_onednn(batch_size size, int threads) {
     constexpr bool half = std::is_same_v<S, prefopt::bf16>;
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     add(row_name<S>("forward", threads, rows, vocab) + "onednn",
-        row_work<S>(rows, vocab, 1, threads), [=, rows = rows, vocab = vocab] {
+        row_work<S>(rows, vocab, 1, threads), [=] {
             const auto& y = labels(rows, vocab);
             auto peer = std::make_shared<onednn>(logits<S>(rows, vocab).data(),
                                                  half ? onednn::type::bf16 : onednn::type::f32,
@@ -105,7 +108,8 @@ void add_onednn(batch_size size, int threads) {
 
 [[maybe_unused]] const bool registered = [] {
     for (const batch_size size : batch_sizes) {
-        const auto [rows, vocab] = size;
+        const std::ptrdiff_t rows = size.rows;
+        const std::ptrdiff_t vocab = size.vocab;
         for (const int threads : {1, 2}) {
             add_forward<float>(rows, vocab, threads);
             add_backward<float>(rows, vocab, threads);
@@ -117,7 +121,8 @@ void add_onednn(batch_size size, int threads) {
         add_narrower<float>(size, instruction_set::avx2);
     }
     for (const batch_size size : two_batch_sizes) {
-        const auto [rows, vocab] = size;
+        const std::ptrdiff_t rows = size.rows;
+        const std::ptrdiff_t vocab = size.vocab;
         for (const int threads : {1, 2}) {
             add_forward<prefopt::bf16>(rows, vocab, threads);
             add_forward<prefopt::fp16>(rows, vocab, threads);

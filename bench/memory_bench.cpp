@@ -16,10 +16,11 @@ namespace {
 /// Beside "<what>/...": the array of logits, read once.
 template <class S>
 void add_read(const char* what, int threads, batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     for (const bool four : {false, true})
         add(row_name<S>(what, threads, rows, vocab) + (four ? "read_four_streams" : "read"),
-            row_work<S>(rows, vocab, 1, threads), [=, rows = rows, vocab = vocab] {
+            row_work<S>(rows, vocab, 1, threads), [=] {
                 const S* x = logits<S>(rows, vocab).data();
                 return [=] {
                     split(threads, rows, [=](std::ptrdiff_t begin, std::ptrdiff_t end) {
@@ -34,10 +35,11 @@ void add_read(const char* what, int threads, batch_size size) {
 /// Read once and written elsewhere, with ordinary and with streaming stores.
 template <class S>
 void add_copy(const char* what, int threads, batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     for (const bool streaming : {false, true})
         add(row_name<S>(what, threads, rows, vocab) + (streaming ? "copy_streaming" : "copy"),
-            row_work<S>(rows, vocab, 2, threads), [=, rows = rows, vocab = vocab] {
+            row_work<S>(rows, vocab, 2, threads), [=] {
                 const S* x = logits<S>(rows, vocab).data();
                 S* to = scratch<S>(rows, vocab).data();
                 return [=] {
@@ -53,9 +55,10 @@ void add_copy(const char* what, int threads, batch_size size) {
 /// Read and written in the same place.
 template <class S>
 void add_read_write(const char* what, int threads, batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     add(row_name<S>(what, threads, rows, vocab) + "read_write",
-        row_work<S>(rows, vocab, 2, threads), [=, rows = rows, vocab = vocab] {
+        row_work<S>(rows, vocab, 2, threads), [=] {
             // Any bits do as floats here but subnormal ones, which bf16 logits are not either.
             auto* x = reinterpret_cast<float*>(fresh_logits<S>(rows, vocab).data());
             constexpr auto per_float = static_cast<std::ptrdiff_t>(4 / sizeof(S));

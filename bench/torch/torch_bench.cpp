@@ -57,16 +57,16 @@ void add_plain(const std::string& name, work per_call, int threads, Prepare prep
 
 template <class S>
 void add_torch_forward(batch_size size, int threads) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     const std::string name = row_name<S>("forward", threads, rows, vocab);
     const auto add_side = [&](const char* side, const auto& make) {
-        add_plain(name + side, row_work<S>(rows, vocab, 1, threads), threads,
-                  [=, rows = rows, vocab = vocab] {
-                      auto call = make(rows, vocab);
-                      const double tolerance = sizeof(S) == 2 ? 1e-2 : 1e-4;
-                      expect_close(number(call()), expected_score<S>(rows, vocab), tolerance, side);
-                      return [call]() mutable { benchmark::DoNotOptimize(call()); };
-                  });
+        add_plain(name + side, row_work<S>(rows, vocab, 1, threads), threads, [=] {
+            auto call = make(rows, vocab);
+            const double tolerance = sizeof(S) == 2 ? 1e-2 : 1e-4;
+            expect_close(number(call()), expected_score<S>(rows, vocab), tolerance, side);
+            return [call]() mutable { benchmark::DoNotOptimize(call()); };
+        });
     };
     // A 16-bit sum of 16-bit log-probs would be off by whole nats: summed in float.
     add_side("log_softmax", [](std::ptrdiff_t r, std::ptrdiff_t v) {
@@ -86,13 +86,14 @@ void add_torch_forward(batch_size size, int threads) {
 
 /// From saved log-probs and a coefficient per sequence to the gradient of the logits.
 void add_torch_backward(batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     const work per_call = row_work<float>(rows, vocab, 2, 1);
     const std::string name = row_name<float>("backward", 1, rows, vocab);
     // The dense gradient of the log-probs, as the backward of gather makes it, then the kernel.
     for (const bool dense_is_given : {false, true})
         add_plain(name + (dense_is_given ? "kernel_alone" : "log_softmax_backward"), per_call, 1,
-                  [=, rows = rows, vocab = vocab] {
+                  [=] {
                       const auto x = wrap(logits<float>(rows, vocab).data(), rows, vocab);
                       const auto y = wrap_labels(rows, vocab);
                       const auto saved = at::log_softmax(x, 1);
@@ -112,20 +113,19 @@ void add_torch_backward(batch_size size) {
                       return call;
                   });
     // From logits alone, in their own memory: coefficient * (onehot - softmax).
-    add_plain(row_name<float>("backward_in_place", 1, rows, vocab) + "softmax", per_call, 1,
-              [=, rows = rows, vocab = vocab] {
-                  const auto y = wrap_labels(rows, vocab);
-                  const auto ones = at::full({rows, 1}, coefficient, at::kFloat);
-                  auto x = wrap(fresh_logits<float>(rows, vocab).data(), rows, vocab);
-                  auto call = [=]() mutable {
-                      at::_softmax_out(x, x, 1, false);
-                      x.mul_(-coefficient);
-                      x.scatter_add_(1, y, ones);
-                  };
-                  call();
-                  expect_gradient(x.template data_ptr<float>(), rows, vocab, 1e-4);
-                  return call;
-              });
+    add_plain(row_name<float>("backward_in_place", 1, rows, vocab) + "softmax", per_call, 1, [=] {
+        const auto y = wrap_labels(rows, vocab);
+        const auto ones = at::full({rows, 1}, coefficient, at::kFloat);
+        auto x = wrap(fresh_logits<float>(rows, vocab).data(), rows, vocab);
+        auto call = [=]() mutable {
+            at::_softmax_out(x, x, 1, false);
+            x.mul_(-coefficient);
+            x.scatter_add_(1, y, ones);
+        };
+        call();
+        expect_gradient(x.template data_ptr<float>(), rows, vocab, 1e-4);
+        return call;
+    });
 }
 
 /// A policy's logits of two answers; the reference's log-probs are known.
@@ -134,13 +134,14 @@ constexpr float reference_rejected = -1990;
 
 /// One DPO step from logits to their gradient.
 void add_dpo_from_logits(batch_size size) {
-    const auto [rows, vocab] = size;
+    const std::ptrdiff_t rows = size.rows;
+    const std::ptrdiff_t vocab = size.vocab;
     const work per_call{2 * 8.0 * static_cast<double>(rows * vocab),
                         2.0 * static_cast<double>(rows * vocab)};
     const std::string name = row_name<float>("dpo_from_logits", 1, rows, vocab);
     static const prefopt::dpo loss{.beta = 0.1};
 
-    const auto ours = [=, rows = rows, vocab = vocab](bool in_place) {
+    const auto ours = [=](bool in_place) {
         return [=] {
             const std::string second = "rejected logits";
             auto* c = in_place ? &fresh_logits<float>(rows, vocab)
@@ -163,7 +164,7 @@ void add_dpo_from_logits(batch_size size) {
     add(name + "prefopt", per_call, ours(false));
     add(name + "prefopt_in_place", per_call, ours(true));
 
-    add(name + "autograd", per_call, [=, rows = rows, vocab = vocab] {
+    add(name + "autograd", per_call, [=] {
         at::set_num_threads(1);
         ours(false)()();
         auto c = wrap(logits<float>(rows, vocab).data(), rows, vocab).set_requires_grad(true);
@@ -242,7 +243,8 @@ void add_torch_log_sigmoid(std::ptrdiff_t n) {
 
 [[maybe_unused]] const bool registered = [] {
     for (const batch_size size : batch_sizes) {
-        const auto [rows, vocab] = size;
+        const std::ptrdiff_t rows = size.rows;
+        const std::ptrdiff_t vocab = size.vocab;
         for (const int threads : {1, 2}) {
             add_forward<float>(rows, vocab, threads);
             add_torch_forward<float>(size, threads);
@@ -252,7 +254,8 @@ void add_torch_log_sigmoid(std::ptrdiff_t n) {
         add_torch_backward(size);
     }
     for (const batch_size size : two_batch_sizes) {
-        const auto [rows, vocab] = size;
+        const std::ptrdiff_t rows = size.rows;
+        const std::ptrdiff_t vocab = size.vocab;
         add_forward<prefopt::bf16>(rows, vocab, 1);
         add_torch_forward<prefopt::bf16>(size, 1);
 #if !defined(PREFOPT_BENCH_TORCH_1)  // the first has no log_softmax of fp16
