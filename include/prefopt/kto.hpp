@@ -12,6 +12,7 @@
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/lane_sum.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
+#include <prefopt/math/select.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -39,12 +40,15 @@ struct kto {
 
     static constexpr auto kind = loss_kind::unpaired;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
 
     /// One answer, for any real scalar type. `kl` is a constant of the batch.
-    template <formula_scalar T>
-    [[nodiscard]] unpaired_term<T> term(const T& log_ratio, bool desirable, const T& kl) const {
-        const T side = desirable ? T(1) : T(-1);
-        const T lambda = T(desirable ? desirable_weight : undesirable_weight);
+    /// `desirable` is a bool, or a mask where T is a pack.
+    template <formula_scalar T, class Flag>
+    [[nodiscard]] unpaired_term<T> term(const T& log_ratio, const Flag& desirable,
+                                        const T& kl) const {
+        const T side = select(desirable, T(1), T(-1));
+        const T lambda = select(desirable, T(desirable_weight), T(undesirable_weight));
         const T z = side * T(beta) * (log_ratio - kl);
         const T miss = sigmoid(T(-z));
         return {lambda * miss, -side * lambda * T(beta) * miss * sigmoid(z)};

@@ -216,6 +216,7 @@ struct trust_region {
 
     static constexpr auto kind = Loss::kind;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = detail::runs_on_vectors<Loss>();
     static constexpr bool length_averaged = detail::is_length_averaged<Loss>();
 
     /// How often the reference has moved: the stamp for log-probs computed under it.

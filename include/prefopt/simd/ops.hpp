@@ -18,6 +18,7 @@
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/lane_sum.hpp>
+#include <prefopt/simd/constants.hpp>
 #include <prefopt/simd/instruction_set.hpp>
 #include <prefopt/simd/region.hpp>
 
@@ -26,6 +27,10 @@
 #endif
 
 #define PREFOPT_KERNELS PREFOPT_OPS
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+#define PREFOPT_KERNELS <prefopt/simd/exp2.inc>
 #include <prefopt/simd/for_each_set.inc>
 #undef PREFOPT_KERNELS
 
