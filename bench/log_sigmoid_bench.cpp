@@ -35,8 +35,8 @@ void add_two_calls(std::ptrdiff_t n) {
             const std::span<T> value(scratch<T>(n, 1, "values"));
             const std::span<T> derivative(scratch<T>(n, 1, "derivatives"));
             return [=] {
-                log_sigmoid_of(x, value);
-                log_sigmoid_and_derivative_of(x, value, derivative);
+                prefopt::log_sigmoid<T>(x, value);
+                prefopt::sigmoid<T>(x, derivative);
             };
         });
 }

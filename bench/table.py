@@ -20,6 +20,10 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
+# What Google Benchmark adds to a name.
+CLOCK = r"(process_time|real_time|min_time:[0-9.]+/manual_time)"
+# What is kept of a repetition.
+RATES = {"bytes": "bytes_per_second", "items": "items_per_second", "over_gemm": "over_gemm"}
 BEGIN, END = "<!-- bench/run --readme writes this -->", "<!-- to here -->"
 
 OURS = "prefopt_bench"
@@ -113,17 +117,25 @@ def sections(torches):
             ("log_sigmoid, f32, 1e5", "log_sigmoid/f32/100000/prefopt"),
         ]
     ]
+    def fused(what, name, label, must=None, aim=None):
+        return Row(what, name, [], label, must, aim, "over_gemm")
+
+    linear = [
+        fused(f"fused linear + log-probs, 512 x {width}, V 32000{back}", f"linear_{kind}_cblas/512/{width}/32000",
+              "its matrix products alone, OpenBLAS", 1 / 1.08, 1 / 1.02)
+        for width in (768, 4096) for kind, back in (("forward", ""), ("backward", ", both gradients"))
+    ]
     headers = []
-    for size in (small, tall, large):
+    for size in (small, large):
         group = f"forward/f32/{size}"
-        headers.append(Row(f"log-probs, f32, {mib[size]}", *side(group, "prefopt", "eigen"), "Eigen",
-                           2.0, 3.0))
-        headers.append(Row(f"log-probs, f32, {mib[size]}", *side(group, "prefopt", "xtensor"),
-                           "xtensor with xsimd"))
-        headers.append(Row(f"log-probs, f32, {mib[size]}", *side(group, "prefopt", "onednn"), "oneDNN"))
+        what = f"log-probs, f32, {mib[size]}"
+        headers += [
+            Row(what, *side(group, "prefopt", "eigen"), "Eigen", 2.0, 3.0),
+            Row(what, *side(group, "prefopt", "xtensor"), "xtensor with xsimd"),
+            Row(what, *side(group, "prefopt", "onednn"), "oneDNN"),
+        ]
     headers += [
-        Row(f"log-probs, bf16, {mib[small]} as f32", *side(f"forward/bf16/{small}", "prefopt", "onednn"),
-            "oneDNN"),
+        Row("log-probs, bf16, 4 MB", *side(f"forward/bf16/{small}", "prefopt", "onednn"), "oneDNN"),
         Row(f"log-probs, f32, {mib[large]}, 2 threads",
             *side(f"forward_2t/f32/{large}", "prefopt", "onednn"), "oneDNN, 2 threads"),
         Row(f"gradient in place, f32, {mib[large]}",
@@ -135,11 +147,10 @@ def sections(torches):
 
     def torch_rows(version):
         program = f"prefopt_bench_torch_{version}"
-        new = tuple(map(int, version.split("."))) >= (2, 6)
+        new = tuple(map(int, version.split("."))) >= (2, 6)  # which the musts are about
 
         def row(what, group, ours, others, label, must=None, aim=None):
-            return Row(what, *side(group, ours, *others), label, must if new else None,
-                       aim if new else None, "items", program)
+            return Row(what, *side(group, ours, *others), label, must, aim, "items", program)
 
         best = ["log_softmax", "logsumexp"]
         gather = "log_softmax + gather, or logsumexp"
@@ -153,7 +164,7 @@ def sections(torches):
             row("log-probs, bf16, 4 MB", f"forward/bf16/{small}", "prefopt", best, gather, 3.5, 5),
             row("log-probs, bf16, 131 MB", f"forward/bf16/{large}", "prefopt", best, gather, 3.5, 5),
         ]
-        if new:
+        if new:  # the first libtorch has no log_softmax of fp16
             rows.append(row("log-probs, fp16, 131 MB", f"forward/f16/{large}", "prefopt", best, gather))
         for size in (small, large):
             group = f"backward/f32/{size}"
@@ -185,12 +196,15 @@ def sections(torches):
             rows.append(row(f"log_sigmoid and derivative, {t}, 1e5",
                             f"log_sigmoid_and_derivative/{t}/100000", "prefopt", ["torch"],
                             "log_sigmoid and its backward"))
+        if not new:
+            rows = [dataclasses.replace(r, must=None, aim=None) for r in rows if r.must is not None]
         return rows
 
     return [
         ("This machine's memory", bandwidth),
         ("prefopt itself", ourselves),
         ("The same sources for any x86-64 and for this machine alone", native),
+        ("Without ever holding the logits", linear),
         ("Eigen, xtensor, oneDNN", headers),
         *((f"libtorch {version}", torch_rows(version)) for version in torches),
     ]
@@ -206,18 +220,25 @@ def clusters(rows):
     return groups
 
 
+def listed(program):
+    """The names a program knows."""
+    known = subprocess.run([str(program), "--benchmark_list_tests"], capture_output=True, text=True, check=True)
+    return {re.sub(f"/{CLOCK}$", "", line) for line in known.stdout.split()}
+
+
 def run(program, names, options):
     """{name: {"bytes": [...], "items": [...]}} and the context of the process."""
-    pattern = "^(" + "|".join(map(re.escape, sorted(names))) + ")/(process_time|real_time)$"
+    heavy = any(name.startswith("linear_") for name in names)  # a median of its own already
     command = [
         str(program),
-        "--benchmark_filter=" + pattern.replace(r"\-", "-"),
+        "--benchmark_filter=^(" + "|".join(sorted(names)) + f")/{CLOCK}$",
         "--benchmark_format=json",
         f"--benchmark_min_time={options.seconds}",
-        f"--benchmark_repetitions={options.repetitions}",
+        f"--benchmark_repetitions={1 if heavy else options.repetitions}",
         "--benchmark_enable_random_interleaving=true",
     ]
     environment = dict(os.environ)
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "avx512bw" in pathlib.Path("/proc/cpuinfo").read_text():
         environment.setdefault("ATEN_CPU_CAPABILITY", "avx512")  # libtorch 1.13 does not choose it
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -226,58 +247,55 @@ def run(program, names, options):
     report = json.loads(done.stdout)
     samples = {}
     for b in report["benchmarks"]:
+        name = re.sub(f"/{CLOCK}.*$", "", b["run_name"])
+        if b.get("error_occurred"):
+            sys.exit(f"bench/table.py: {name}: {b['error_message']}")
         if b.get("run_type") == "aggregate":
             continue
-        name = b["run_name"].rsplit("/", 1)[0]
-        if b.get("error_occurred"):
-            print(f"bench/table.py: {name}: {b['error_message']}", file=sys.stderr)
-            continue
-        rates = samples.setdefault(name, {"bytes": [], "items": []})
-        rates["bytes"].append(b["bytes_per_second"])
-        rates["items"].append(b["items_per_second"])
-    for name in set(names) - set(samples):
-        print(f"bench/table.py: {name} was not measured", file=sys.stderr)
+        for by, key in RATES.items():
+            if key in b:
+                samples.setdefault(name, {}).setdefault(by, []).append(b[key])
     return samples, report["context"]
 
 
-def measure(all_rows, options):
-    """{program: {name: {"bytes": median, "items": median}}}, context."""
-    samples, context = {}, {}
+def measure(rows, options):
+    """{program: {name: {"bytes": median, ...}}}, context. Programs are files; of the two builds that
+    take turns, the second has ":turns" after its name, and so has the first."""
+    medians, context = {}, {}
 
-    def collect(program, names):
-        got, seen = run(options.programs / program, names, options)
-        context.update(seen)
-        for name, rates in got.items():
-            kept = samples.setdefault(program, {}).setdefault(name, {"bytes": [], "items": []})
-            for by in kept:
-                kept[by] += rates[by]
+    def keep(program, name, rates):
+        medians.setdefault(program, {})[name] = {by: statistics.median(v) for by, v in rates.items()}
 
+    known = {program: listed(options.programs / program) for program in {r.program for r in rows}}
+    rows = [r for r in rows if known[r.program].issuperset(r.names())]
     jobs = []
-    for program in dict.fromkeys(r.program for r in all_rows if not r.native):
-        rows = [r for r in all_rows if r.program == program and not r.native]
-        jobs += [(program, names) for names in clusters(rows)]
-    pair = [r.ours for r in all_rows if r.native]
+    for program in dict.fromkeys(r.program for r in rows if not r.native):
+        jobs += [(program, names)
+                 for names in clusters([r for r in rows if r.program == program and not r.native])]
+    turns = [r.ours for r in rows if r.native]
     for i, (program, names) in enumerate(jobs):
-        print(f"[{i + 1}/{len(jobs) + 1}] {program}: {min(names)} ...", file=sys.stderr)
-        collect(program, names)
-    if pair:
-        print(f"[{len(jobs) + 1}/{len(jobs) + 1}] {OURS} and {NATIVE} in turn", file=sys.stderr)
-        # Names of their own, so that rounds of two processes are not mixed with those above.
-        for _ in range(options.rounds):
-            for program, key in ((OURS, OURS + ":turns"), (NATIVE, NATIVE + ":turns")):
-                got, _context = run(options.programs / program, pair, options)
-                for name, rates in got.items():
-                    kept = samples.setdefault(key, {}).setdefault(name, {"bytes": [], "items": []})
-                    for by in kept:
-                        kept[by].append(statistics.median(rates[by]))
-    medians = {
-        program: {name: {by: statistics.median(v) for by, v in rates.items()} for name, rates in names.items()}
-        for program, names in samples.items()
-    }
+        print(f"[{i + 1}/{len(jobs)}] {program}: {', '.join(sorted(names))}", file=sys.stderr)
+        samples, seen = run(options.programs / program, names, options)
+        context.update(seen)
+        for name, rates in samples.items():
+            keep(program, name, rates)
+    if turns:
+        rounds = {OURS: {}, NATIVE: {}}
+        for i in range(options.rounds):
+            print(f"[turn {i + 1}/{options.rounds}] {OURS}, {NATIVE}", file=sys.stderr)
+            for program, sums in rounds.items():
+                for name, rates in run(options.programs / program, turns, options)[0].items():
+                    for by, values in rates.items():
+                        sums.setdefault(name, {}).setdefault(by, []).append(statistics.median(values))
+        for program, sums in rounds.items():
+            for name, rates in sums.items():
+                keep(program + ":turns", name, rates)
     return medians, context
 
 
 def rate(value, by):
+    if value is None:
+        return ""
     if by == "bytes":
         return f"{value / 1e9:.1f} GB/s"
     for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -294,6 +312,8 @@ def ratio_of(row, medians):
     else:
         ours = medians.get(row.program, {}).get(row.ours)
         others = [medians.get(row.program, {}).get(name) for name in row.beside]
+    if row.by == "over_gemm":  # one number of the benchmark's own: time over time
+        return ours and (None, None, 1 / ours["over_gemm"])
     others = [o for o in others if o]
     if not ours or not others:
         return None
@@ -332,7 +352,7 @@ def table(all_sections, medians, context, options):
                 met = ratio >= row.must
                 below += not met
                 text = f"**{text}**" if met else f"{text} ✗"
-            shown = [f"{x:g}" if x is not None else "" for x in (row.must, row.aim)]
+            shown = [f"{x:.3g}" if x is not None else "" for x in (row.must, row.aim)]
             lines.append(f"| {row.what} | {rate(ours, row.by)} | {row.label} | {rate(theirs, row.by)} | "
                          f"{text} | {shown[0]} | {shown[1]} |")
     lines += ["", f"*{machine(context, medians, options)}*"]

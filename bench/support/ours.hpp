@@ -10,16 +10,11 @@
 #include <cstdint>
 #include <prefopt/dpo.hpp>
 #include <prefopt/log_probs.hpp>
+#include <prefopt/simd/elementwise.hpp>
 #include <prefopt/trust_region.hpp>
 #include <span>
 #include <string>
 #include <vector>
-
-#if __has_include(<prefopt/simd/elementwise.hpp>)
-#include <prefopt/simd/elementwise.hpp>
-#else
-#include <prefopt/math/log_sigmoid.hpp>
-#endif
 
 #include "data.hpp"
 #include "measure.hpp"
@@ -204,29 +199,6 @@ const array<T>& margins(std::ptrdiff_t n) {
     return shared<array<T>>("margins", n, 1, [&] { return normal_values<T>(n, 0, 6, 5); });
 }
 
-template <class T>
-void log_sigmoid_of(std::span<const T> x, std::span<T> value) {
-#if __has_include(<prefopt/simd/elementwise.hpp>)
-    prefopt::log_sigmoid(x, value);
-#else
-    for (std::size_t i = 0; i < x.size(); ++i) value[i] = prefopt::log_sigmoid(x[i]);
-#endif
-}
-
-template <class T>
-void log_sigmoid_and_derivative_of(std::span<const T> x, std::span<T> value,
-                                   std::span<T> derivative) {
-#if __has_include(<prefopt/simd/elementwise.hpp>)
-    prefopt::log_sigmoid_and_derivative(x, value, derivative);
-#else
-    for (std::size_t i = 0; i < x.size(); ++i) {
-        const auto r = prefopt::log_sigmoid_and_derivative(x[i]);
-        value[i] = r.value;
-        derivative[i] = r.derivative;
-    }
-#endif
-}
-
 /// That a peer's values are log-sigmoids; Eigen's are a little off.
 template <class T>
 void expect_log_sigmoid(std::span<const T> x, std::span<const T> value) {
@@ -243,15 +215,15 @@ void add_log_sigmoid(std::ptrdiff_t n) {
     add(vector_name<T>("log_sigmoid", n) + "prefopt", {2 * bytes, items}, [=] {
         const std::span<const T> x(margins<T>(n));
         const std::span<T> value(scratch<T>(n, 1, "values"));
-        log_sigmoid_of(x, value);
+        prefopt::log_sigmoid<T>(x, value);
         expect_log_sigmoid<T>(x, value);
-        return [=] { log_sigmoid_of(x, value); };
+        return [=] { prefopt::log_sigmoid<T>(x, value); };
     });
     add(vector_name<T>("log_sigmoid_and_derivative", n) + "prefopt", {3 * bytes, items}, [=] {
         const std::span<const T> x(margins<T>(n));
         const std::span<T> value(scratch<T>(n, 1, "values"));
         const std::span<T> derivative(scratch<T>(n, 1, "derivatives"));
-        return [=] { log_sigmoid_and_derivative_of(x, value, derivative); };
+        return [=] { prefopt::log_sigmoid_and_derivative<T>(x, value, derivative); };
     });
 }
 

@@ -20,7 +20,7 @@ namespace prefopt_bench {
 #if __has_include(<prefopt/executors/thread_pool.hpp>)
 using two_thread_executor = prefopt::thread_pool;
 inline two_thread_executor& two_threads() {
-    static two_thread_executor pool(2);
+    static two_thread_executor pool({.threads = 2});
     return pool;
 }
 #else
