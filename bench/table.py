@@ -8,7 +8,6 @@ build for this machine and the build for any machine are two processes: they tak
 
 import argparse
 import dataclasses
-import datetime
 import json
 import os
 import pathlib
@@ -332,7 +331,8 @@ def machine(context, medians, options):
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.split("\n")[0]
     peers = ", ".join(f"{title} {context[key]}" for title, key in
                       (("Eigen", "eigen"), ("xtensor", "xtensor"), ("oneDNN", "onednn")) if key in context)
-    return (f"{datetime.date.today()}, {cpu}, {context.get('num_cpus')} cores, {sizes}, "
+    load = f"{context['load_avg'][0]:.1f}" if context.get("load_avg") else "?"
+    return (f"{context.get('date', '')[:10]}, {cpu}, {context.get('num_cpus')} cores (load {load}), {sizes}, "
             f"{context.get('instruction_set', '?')}; {compiler}; {peers}; medians of "
             f"{options.repetitions} interleaved repetitions.")
 
@@ -341,11 +341,10 @@ def table(all_sections, medians, context, options):
     lines = ["| what | prefopt | beside | | ratio | must | aim |", "| --- | ---: | --- | ---: | ---: | ---: | ---: |"]
     below = 0
     for title, rows in all_sections:
-        lines.append(f"| **{title}** | | | | | | |")
-        for row in rows:
-            found = ratio_of(row, medians)
-            if not found:
-                continue
+        measured = [(row, found) for row in rows if (found := ratio_of(row, medians))]
+        if measured:
+            lines.append(f"| **{title}** | | | | | | |")
+        for row, found in measured:
             ours, theirs, ratio = found
             text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
             if row.must is not None:
