@@ -234,7 +234,8 @@ TEST_CASE("every header that names the library's types is in its versioned names
         bool opens = false;
         for (const std::string& line : h.lines) {
             if (!starts_with(line, "namespace ")) continue;
-            const bool inside = opens && line == "namespace detail {";
+            const bool inside =
+                opens && (line == "namespace detail {" || line == "namespace scalar {");
             if (!inside) CHECK(starts_with(line, "namespace prefopt::inline PREFOPT_ABI"));
             opens = true;
         }

@@ -230,6 +230,7 @@ namespace detail {
 template <class Formula>
 batch_result run_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
                           const listwise_outputs& out, std::span<double> workspace) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t lists = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
     const double scale = reduction_scale(o.reduction, lists);
@@ -238,13 +239,13 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
         double stack[list_scratch_size(listwise_inline_answers)];
         const list_scratch scratch(inside ? stack : workspace.data(), k);
         const auto run = [&](auto level) {
-            run_lists(level, f, in, o, out, scale, first, last, scratch, s);
+            run_lists(level, formula, in, o, out, scale, first, last, scratch, s);
         };
         with_set(active_instruction_set(), run, [&] { run(scalar::level{}); });
     };
     // There is one workspace, so lists that need it are done by one thread.
     const executor& e = inside ? o.executor : executor{};
-    batch_result result{.loss = 0, .summary = run_parts(e, lists, part)};
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(e, lists, part)};
     result.loss = result.summary.loss * scale;
     return result;
 }

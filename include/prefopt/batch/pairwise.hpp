@@ -154,15 +154,27 @@ namespace detail {
 template <class Formula>
 batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
                           const pairwise_outputs& out) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t n = in.policy_chosen.extents[0];
     const double scale = reduction_scale(o.reduction, n);
+    const bool coarse = reads_float_or_less(in.policy_chosen, in.policy_rejected,
+                                            in.reference_chosen, in.reference_rejected) &&
+                        writes_float(out.losses, out.grad_chosen, out.grad_rejected,
+                                     out.chosen_rewards, out.rejected_rewards);
     const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
-        const auto run = [&](auto level) {
-            run_pairs(level, f, in, o, out, scale, first, last, s);
-        };
-        with_set(active_instruction_set(), run, [&] { run(scalar::level{}); });
+        with_set(
+            active_instruction_set(),
+            [&](auto level) {
+                if (coarse)
+                    run_pairs<float>(level, formula, in, o, out, scale, first, last, s);
+                else
+                    run_pairs<double>(level, formula, in, o, out, scale, first, last, s);
+            },
+            [&] {
+                run_pairs<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
+            });
     };
-    batch_result result{.loss = 0, .summary = run_parts(o.executor, n, part)};
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(o.executor, n, part)};
     result.loss = result.summary.loss * scale;
     return result;
 }

@@ -41,13 +41,38 @@ constexpr bool runs_on_vectors() noexcept {
         return false;
 }
 
+/// The formula that is asked: that of the loss inside a trust region, so that it is compiled once.
+template <class Formula>
+const auto& formula_of(const Formula& f) noexcept {
+    if constexpr (requires { f.loss.check_parameters(); })
+        return f.loss;
+    else
+        return f;
+}
+
+/// Whether all that is read is exact in float, and all that is written is stored in float: then
+/// nobody can see more digits than a float has, and packs of that grade will do.
+template <class... Inputs>
+bool reads_float_or_less(const Inputs&... inputs) noexcept {
+    return ((!inputs.has_value || inputs.kind != scalar_kind::f64) && ...);
+}
+template <class... Outputs>
+bool writes_float(const Outputs&... outputs) noexcept {
+    return ((!outputs.has_value || outputs.kind == scalar_kind::f32) && ...);
+}
+
 /// Runs part(first, last, summary) over the parts of n examples and merges what they leave behind.
-template <class Part>
-batch_summary run_parts(const executor& e, std::ptrdiff_t n, const Part& part) {
+template <class Summary, class Part>
+Summary run_parts(const executor& e, std::ptrdiff_t n, const Part& part) {
     const std::ptrdiff_t blocks = (n + block_examples - 1) / block_examples;
     const std::ptrdiff_t even = (blocks + most_parts - 1) / most_parts * block_examples;
     const std::ptrdiff_t size = even < least_part ? least_part : even;
-    std::array<batch_summary, static_cast<std::size_t>(most_parts)> summaries{};
+    std::array<Summary, static_cast<std::size_t>(most_parts)> summaries{};
+    if (n <= size) {  // one part, and no room for more to be cleared
+        Summary one;
+        if (n > 0) part(std::ptrdiff_t{0}, n, one);
+        return one;
+    }
     const std::ptrdiff_t parts = (n + size - 1) / size;
     for_range(e, parts, 8 * n, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t i = begin; i < end; ++i) {
@@ -56,7 +81,7 @@ batch_summary run_parts(const executor& e, std::ptrdiff_t n, const Part& part) {
                  summaries[static_cast<std::size_t>(i)]);
         }
     });
-    batch_summary all;
+    Summary all;
     for (std::ptrdiff_t i = 0; i < parts; ++i) all.merge(summaries[static_cast<std::size_t>(i)]);
     return all;
 }

@@ -117,15 +117,25 @@ namespace detail {
 template <class Formula>
 batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unpaired_options& o,
                           const unpaired_outputs& out) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t n = in.policy.extents[0];
     const double scale = reduction_scale(o.reduction, n);
+    const bool coarse = reads_float_or_less(in.policy, in.reference) &&
+                        writes_float(out.losses, out.grad, out.rewards);
     const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
-        const auto run = [&](auto level) {
-            run_answers(level, f, in, o, out, scale, first, last, s);
-        };
-        with_set(active_instruction_set(), run, [&] { run(scalar::level{}); });
+        with_set(
+            active_instruction_set(),
+            [&](auto level) {
+                if (coarse)
+                    run_answers<float>(level, formula, in, o, out, scale, first, last, s);
+                else
+                    run_answers<double>(level, formula, in, o, out, scale, first, last, s);
+            },
+            [&] {
+                run_answers<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
+            });
     };
-    batch_result result{.loss = 0, .summary = run_parts(o.executor, n, part)};
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(o.executor, n, part)};
     result.loss = result.summary.loss * scale;
     return result;
 }

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
