@@ -20,7 +20,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 # What Google Benchmark adds to a name.
-CLOCK = r"(process_time|real_time|min_time:[0-9.]+/manual_time)"
+CLOCK = r"((min_time:[0-9.]+|iterations:[0-9]+)/)?(process_time|real_time|manual_time)"
 # What is kept of a repetition.
 RATES = {"bytes": "bytes_per_second", "items": "items_per_second", "over_gemm": "over_gemm"}
 BEGIN, END = "<!-- bench/run --readme writes this -->", "<!-- to here -->"
