@@ -40,28 +40,53 @@ inline std::span<const std::int64_t> rows_labels(const std::vector<std::int64_t>
                                 static_cast<std::size_t>(end - begin));
 }
 
-/// One sequence of all rows, scored.
+/// One sequence of all rows, scored; what backward can use is left in `saved`.
 template <class S>
-double score(const array<S>& x, std::ptrdiff_t rows, std::ptrdiff_t vocab, int threads) {
+double score(const array<S>& x, std::ptrdiff_t rows, std::ptrdiff_t vocab, int threads,
+             std::vector<prefopt::row_partial>* saved = nullptr) {
     const auto& y = labels(rows, vocab);
+    if (saved != nullptr) saved->resize(static_cast<std::size_t>(rows));
     double sums[2] = {0, 0};
     with_threads(threads, rows, prefopt::sequence_options{},
                  [&](std::ptrdiff_t begin, std::ptrdiff_t end, const auto& options) {
                      const prefopt::view<double, 1> sum(&sums[begin == 0 ? 0 : 1], {1});
+                     prefopt::sequence_outputs out{.sum = sum};
+                     if (saved != nullptr)
+                         out.partials =
+                             std::span(*saved).subspan(static_cast<std::size_t>(begin),
+                                                       static_cast<std::size_t>(end - begin));
                      prefopt::sequence_log_probs.into(rows_view(x, begin, end, vocab),
-                                                      rows_labels(y, begin, end), {.sum = sum},
-                                                      options);
+                                                      rows_labels(y, begin, end), out, options);
                  });
     return sums[0] + sums[1];
 }
 
-/// Its gradient, into memory that may be that of the logits.
+/// What forward leaves behind for backward; computed once.
+template <class S>
+const std::vector<prefopt::row_partial>& partials(std::ptrdiff_t rows, std::ptrdiff_t vocab) {
+    return shared<std::vector<prefopt::row_partial>>(
+        std::string("partials ") + type_name<S>(), rows, vocab, [&] {
+            std::vector<prefopt::row_partial> p(static_cast<std::size_t>(rows));
+            prefopt::sequence_log_probs.into(rows_view(logits<S>(rows, vocab), 0, rows, vocab),
+                                             labels(rows, vocab), {.partials = p});
+            return p;
+        });
+}
+
+/// Its gradient, into memory that may be that of the logits; from what forward left behind, or
+/// (null) from the logits alone.
 template <class S>
 void score_backward(const array<S>& x, array<S>& to, std::ptrdiff_t rows, std::ptrdiff_t vocab,
-                    int threads, double grad = coefficient) {
+                    int threads, const std::vector<prefopt::row_partial>* saved,
+                    double grad = coefficient) {
     const auto& y = labels(rows, vocab);
     with_threads(threads, rows, prefopt::sequence_options{},
-                 [&](std::ptrdiff_t begin, std::ptrdiff_t end, const auto& options) {
+                 [&](std::ptrdiff_t begin, std::ptrdiff_t end, const auto& threaded) {
+                     prefopt::sequence_backward_options options = threaded;
+                     if (saved != nullptr)
+                         options.partials =
+                             std::span(*saved).subspan(static_cast<std::size_t>(begin),
+                                                       static_cast<std::size_t>(end - begin));
                      prefopt::sequence_log_probs_backward(
                          rows_view(x, begin, end, vocab), rows_labels(y, begin, end),
                          std::array{grad}, rows_view(to, begin, end, vocab), options);
@@ -96,7 +121,7 @@ void expect_gradient(const S* got, std::ptrdiff_t rows, std::ptrdiff_t vocab, do
     const auto& want =
         shared<array<S>>(std::string("gradient ") + type_name<S>(), rows, vocab, [&] {
             array<S> to(static_cast<std::size_t>(rows * vocab));
-            score_backward(logits<S>(rows, vocab), to, rows, vocab, 1);
+            score_backward(logits<S>(rows, vocab), to, rows, vocab, 1, nullptr);
             return to;
         });
     using prefopt::detail::load;
@@ -138,7 +163,8 @@ void add_backward(std::ptrdiff_t rows, std::ptrdiff_t vocab, int threads) {
         row_work<S>(rows, vocab, 2, threads), [=] {
             const auto& x = logits<S>(rows, vocab);
             auto& to = scratch<S>(rows, vocab);
-            return [=, &x, &to] { score_backward(x, to, rows, vocab, threads); };
+            const auto& saved = partials<S>(rows, vocab);
+            return [=, &x, &to, &saved] { score_backward(x, to, rows, vocab, threads, &saved); };
         });
 }
 
@@ -147,7 +173,8 @@ void add_backward_in_place(std::ptrdiff_t rows, std::ptrdiff_t vocab, int thread
     add(row_name<S>("backward_in_place", threads, rows, vocab) + "prefopt",
         row_work<S>(rows, vocab, 2, threads), [=] {
             auto& x = fresh_logits<S>(rows, vocab);
-            return [=, &x] { score_backward(x, x, rows, vocab, threads); };
+            const auto& saved = partials<S>(rows, vocab);
+            return [=, &x, &saved] { score_backward(x, x, rows, vocab, threads, &saved); };
         });
 }
 

@@ -151,13 +151,15 @@ void add_dpo_from_logits(batch_size size) {
             auto* to_c = in_place ? c : &scratch<float>(rows, vocab, "chosen");
             auto* to_r = in_place ? r : &scratch<float>(rows, vocab, "rejected");
             return [=] {
-                const std::array policy_chosen{score(*c, rows, vocab, 1)};
-                const std::array policy_rejected{score(*r, rows, vocab, 1)};
+                static std::vector<prefopt::row_partial> of_c;
+                static std::vector<prefopt::row_partial> of_r;
+                const std::array policy_chosen{score(*c, rows, vocab, 1, &of_c)};
+                const std::array policy_rejected{score(*r, rows, vocab, 1, &of_r)};
                 const auto result =
                     loss(policy_chosen, policy_rejected, std::array{reference_chosen},
                          std::array{reference_rejected});
-                score_backward(*c, *to_c, rows, vocab, 1, result.grad_chosen[0]);
-                score_backward(*r, *to_r, rows, vocab, 1, result.grad_rejected[0]);
+                score_backward(*c, *to_c, rows, vocab, 1, &of_c, result.grad_chosen[0]);
+                score_backward(*r, *to_r, rows, vocab, 1, &of_r, result.grad_rejected[0]);
             };
         };
     };
