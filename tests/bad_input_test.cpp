@@ -281,7 +281,7 @@ TEST_CASE("null, misaligned, overlapping and absurd memory is refused before it 
                  listwise_outputs{.losses = view(reinterpret_cast<float*>(arena.i), {2})},
                  listwise_options{}, grid, grid, view(arena.i, {2, 3}));
     const tensor<float, 2> many({1, 129});
-    refuses_into({errc::workspace_too_small, "workspace", -1, "(258), got (257)"},
+    refuses_into({errc::workspace_too_small, "workspace", -1, "(6458), got (257)"},
                  plackett_luce_dpo{}, listwise_outputs{.losses = floats_at(0, 1)},
                  listwise_options{.workspace = std::span(arena.d, 257)}, many, many);
     refuses_into({errc::aliasing, "rewards", -1, "workspace"}, plackett_luce_dpo{},

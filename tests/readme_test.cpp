@@ -43,6 +43,18 @@ TEST_CASE("the README's program is the consumer's") {
     CHECK(program.substr(program.size() - shown.size()) == shown);
 }
 
+TEST_CASE("the README's call without logits is the one that runs") {
+    const std::string test = text_of(root / "tests/gemm_test.cpp");
+    const std::string begin = "    // README begin\n";
+    const std::size_t first = test.find(begin) + begin.size();
+    const std::size_t last = test.find("    // README end", first);
+    REQUIRE((first > begin.size() && last != std::string::npos));
+    std::string shown;
+    for (std::size_t at = first; at < last; at = test.find('\n', at) + 1)
+        shown += test.substr(at + 4, test.find('\n', at) + 1 - at - 4);
+    CHECK(text_of(root / "README.md").find(shown) != std::string::npos);
+}
+
 TEST_CASE("the README's two commands exist, and come first") {
     const std::string readme = text_of(root / "README.md");
     const std::string commands = block(readme, "sh", 0);

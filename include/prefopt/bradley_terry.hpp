@@ -30,6 +30,7 @@ struct bradley_terry {
 
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = false;
+    static constexpr bool on_vectors = true;
 
     /// One pair of scores, for any real scalar type.
     template <formula_scalar T>

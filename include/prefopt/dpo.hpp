@@ -32,6 +32,7 @@ struct dpo {
 
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
 
     /// One pair, for any real scalar type.
     template <formula_scalar T>

@@ -29,6 +29,7 @@ struct ipo {
 
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
 
     /// One pair, for any real scalar type.
     template <formula_scalar T>
@@ -70,6 +71,7 @@ struct ipo_averaged {
 
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
     static constexpr bool length_averaged = true;
 
     /// One pair of *averaged* log-ratios: the formula of ipo, which is the only one.

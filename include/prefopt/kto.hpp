@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <prefopt/batch/parts.hpp>
 #include <prefopt/batch/unpaired.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/lane_sum.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
+#include <prefopt/math/select.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -39,12 +41,15 @@ struct kto {
 
     static constexpr auto kind = loss_kind::unpaired;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
 
     /// One answer, for any real scalar type. `kl` is a constant of the batch.
-    template <formula_scalar T>
-    [[nodiscard]] unpaired_term<T> term(const T& log_ratio, bool desirable, const T& kl) const {
-        const T side = desirable ? T(1) : T(-1);
-        const T lambda = T(desirable ? desirable_weight : undesirable_weight);
+    /// `desirable` is a bool, or a mask where T is a pack.
+    template <formula_scalar T, class Flag>
+    [[nodiscard]] unpaired_term<T> term(const T& log_ratio, const Flag& desirable,
+                                        const T& kl) const {
+        const T side = select(desirable, T(1), T(-1));
+        const T lambda = select(desirable, T(desirable_weight), T(undesirable_weight));
         const T z = side * T(beta) * (log_ratio - kl);
         const T miss = sigmoid(T(-z));
         return {lambda * miss, -side * lambda * T(beta) * miss * sigmoid(z)};
@@ -99,27 +104,20 @@ struct kl_estimate_fn {
     ///
     ///     double kl = prefopt::kl_estimate(policy_unrelated, reference_unrelated);
     template <class P, class R>
-    double operator()(const P& policy, const R& reference) const {
-        return statistics(policy, reference).estimate();
+    double operator()(const P& policy, const R& reference, const executor& e = {}) const {
+        return statistics(policy, reference, e).estimate();
     }
 
     /// The same before the division and the clamp, to be merged.
     template <class P, class R>
-    kl_statistics statistics(const P& policy, const R& reference) const {
-        return [](const auto& p, const auto& r) {
+    kl_statistics statistics(const P& policy, const R& reference, const executor& e = {}) const {
+        return [&e](const auto& p, const auto& r) {
             const input<1> a(p);
             const input<1> b(r);
             require(check_inputs(a, b));
-            lane_sum<> sum;
-            for (std::ptrdiff_t first = 0; first < a.extents[0]; first += lane_count) {
-                const std::ptrdiff_t left = a.extents[0] - first;
-                const std::ptrdiff_t m = left < lane_count ? left : lane_count;
-                double x[lane_count], y[lane_count];
-                load_block(a, first, m, x);
-                load_block(b, first, m, y);
-                for (std::ptrdiff_t i = 0; i < m; ++i) sum.add(i, x[i] - y[i]);
-            }
-            return kl_statistics{sum.total(), a.extents[0]};
+            return run_parts<kl_statistics>(e, a.extents[0], [&](auto first, auto last, auto& s) {
+                s = {.sum = sum_of_differences(a, b, first, last), .count = last - first};
+            });
         }(hold(policy), hold(reference));
     }
 
@@ -133,6 +131,18 @@ struct kl_estimate_fn {
     }
 
 private:
+    static double sum_of_differences(const input<1>& a, const input<1>& b, std::ptrdiff_t first,
+                                     std::ptrdiff_t last) noexcept {
+        lane_sum<> sum;
+        for (std::ptrdiff_t i = first; i < last; i += lane_count) {
+            const std::ptrdiff_t m = last - i < lane_count ? last - i : lane_count;
+            double x[lane_count], y[lane_count];
+            load_block(a, i, m, x);
+            load_block(b, i, m, y);
+            for (std::ptrdiff_t j = 0; j < m; ++j) sum.add(j, x[j] - y[j]);
+        }
+        return sum.total();
+    }
     static status check_inputs(const input<1>& a, const input<1>& b) {
         return check_operands(
             {describe("policy", a), describe("reference", b, shape_of(a.extents), "policy")});

@@ -12,6 +12,7 @@
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
+#include <prefopt/math/select.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -41,6 +42,7 @@ struct plackett_luce_dpo {
 
     static constexpr auto kind = loss_kind::listwise;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = true;
 
     /// One list. In: its log-ratios in rank order. Out: dL / d log-ratio in their place. Returns L.
     template <formula_scalar T>
@@ -60,12 +62,10 @@ struct plackett_luce_dpo {
         T top = log_ratios[n - 1];
         T total(1);
         const auto include = [&](const T& x) {
-            if (x > top) {
-                total = total * exp(b * (top - x)) + T(1);
-                top = x;
-            } else {
-                total = total + relative(x, top);
-            }
+            const auto above = x > top;
+            const T e = relative(select(above, top, x), select(above, x, top));
+            total = select(above, T(total * e + T(1)), T(total + e));
+            top = select(above, x, top);
         };
         for (std::size_t i = n - 1; i-- > m;) include(log_ratios[i]);
         const T rest_top = top;
@@ -108,9 +108,10 @@ private:
     /// exp(beta (x - top)); -infinity among -infinities is a fair share, 1.
     template <class T>
     [[nodiscard]] T relative(const T& x, const T& top) const {
+        using detail::is_minus_infinity;
         using std::exp;
-        if (detail::is_minus_infinity(x) && detail::is_minus_infinity(top)) return T(1);
-        return exp(T(beta) * (x - top));
+        return select(is_minus_infinity(x) && is_minus_infinity(top), T(1),
+                      T(exp(T(beta) * (x - top))));
     }
 };
 

@@ -9,6 +9,7 @@
 #include <prefopt/dpo.hpp>
 #include <prefopt/ipo.hpp>
 #include <prefopt/kto.hpp>
+#include <prefopt/linear_log_probs.hpp>
 #include <prefopt/log_probs.hpp>
 #include <prefopt/metrics.hpp>
 #include <prefopt/plackett_luce.hpp>

@@ -19,6 +19,7 @@
 #include <prefopt/batch/pairwise.hpp>
 #include <prefopt/batch/unpaired.hpp>
 #include <prefopt/core/core.hpp>
+#include <prefopt/core/executor.hpp>
 #include <prefopt/dpo.hpp>
 #include <prefopt/ipo.hpp>
 #include <prefopt/kto.hpp>
@@ -29,29 +30,45 @@ namespace prefopt::inline PREFOPT_ABI {
 
 /// When and how far the reference moves: after every `every`-th optimizer step,
 /// reference <- reference + alpha (policy - reference).
+///
+/// A 16-bit reference, rounded to nearest, stalls where alpha |policy - reference| is under half
+/// its spacing. Rounded stochastically it moves, on the average, as a float one does. Float and
+/// double references are rounded to nearest.
 struct reference_update {
     double alpha = 0.6;
     std::int64_t every = 1;
+    prefopt::rounding rounding = prefopt::rounding::nearest;  ///< of 16-bit references only
+    std::uint64_t seed = 0;  ///< of stochastic rounding; a shard of a tensor needs one of its own
 };
 
 struct soft_update_options {
     double alpha = 0.6;      ///< weight of the policy, in [0, 1]; the paper uses 0.5 to 0.6
     std::int64_t every = 1;  ///< optimizer steps between two updates
+    prefopt::rounding rounding = prefopt::rounding::nearest;  ///< of 16-bit references only
+    std::uint64_t seed = 0;                                   ///< of stochastic rounding
 };
 struct hard_update_options {
     std::int64_t every = 512;  ///< optimizer steps between two updates; the paper uses 512
 };
 
 /// The reference moves a part of the way (equation 8 of the paper).
+///
+///     prefopt::soft_update({.alpha = 0.005, .rounding = prefopt::rounding::stochastic, .seed = 1})
 constexpr reference_update soft_update(soft_update_options o = {}) noexcept {
-    return {.alpha = o.alpha, .every = o.every};
+    return {.alpha = o.alpha, .every = o.every, .rounding = o.rounding, .seed = o.seed};
 }
 /// The reference becomes the policy (equation 9 of the paper).
 constexpr reference_update hard_update(hard_update_options o = {}) noexcept {
     return {.alpha = 1.0, .every = o.every};
 }
 
-/// All that a trust region remembers. Save it with the optimizer's state and assign it back.
+/// How one step is carried out.
+struct step_options {
+    prefopt::executor executor{};  ///< serial by default; the bits do not depend on it
+};
+
+/// All that a trust region remembers. Save it with the optimizer's state and assign it back. The
+/// random bits of stochastic rounding follow from it, the seed, and each element's place.
 struct trust_region_state {
     std::uint64_t steps = 0;    ///< optimizer steps seen
     std::uint64_t version = 0;  ///< how often the reference has moved
@@ -62,7 +79,8 @@ namespace detail {
 /// One parameter tensor of any rank, erased.
 struct parameter {
     operand view{};
-    void* data = nullptr;  ///< null for the policy, which is only read
+    void* data = nullptr;      ///< null for the policy, which is only read
+    std::ptrdiff_t first = 0;  ///< blocks of elements before this tensor's
 };
 
 template <bool Written, class T>
@@ -79,9 +97,9 @@ parameter as_parameter(T&& t) {
         constexpr std::size_t rank = adapter<tensor_type>::rank;
         if constexpr (Written) {
             const output<rank> out(static_cast<T&&>(t));
-            return {describe("reference_parameters", out), out.data};
+            return {describe("reference_parameters", out), out.data, 0};
         } else {
-            return {describe("policy_parameters", input<rank>(t)), nullptr};
+            return {describe("policy_parameters", input<rank>(t)), nullptr, 0};
         }
     }
     return {};
@@ -105,6 +123,8 @@ std::vector<parameter> parameters_of(Tensors&& tensors) {
         static_assert(
             std::ranges::range<Tensors>,
             "prefopt: parameters are a range of tensors, a tuple of tensors, or a tensor");
+        if constexpr (std::ranges::sized_range<Tensors>)
+            list.reserve(static_cast<std::size_t>(std::ranges::size(tensors)));
         for (auto&& t : tensors)
             list.push_back(as_parameter<Written>(static_cast<decltype(t)&&>(t)));
     }
@@ -163,31 +183,39 @@ inline status check_parameters(std::vector<parameter>& policy, std::vector<param
     return {};
 }
 
-/// reference <- reference + alpha (policy - reference), over all axes of one tensor.
-template <class P, class R>
-void update_tensor(const operand& policy, const operand& reference, const P* p, R* r, double alpha,
-                   std::size_t axis = 0) noexcept {
-    const std::ptrdiff_t n = policy.extents.extents[axis];
-    const std::ptrdiff_t ps = policy.strides[axis];
-    const std::ptrdiff_t rs = reference.strides[axis];
-    if (axis + 1 == policy.extents.rank) return update_run(p, ps, r, rs, n, alpha);
-    for (std::ptrdiff_t i = 0; i < n; ++i)
-        update_tensor(policy, reference, p + i * ps, r + i * rs, alpha, axis + 1);
-}
+/// The work is dealt out in blocks of so many elements of one tensor: a multiple of every vector.
+inline constexpr std::ptrdiff_t update_block = 64;
 
+/// All tensors, as one range of blocks.
 inline void update_parameters(const std::vector<parameter>& policy,
-                              const std::vector<parameter>& reference, double alpha) noexcept {
-    for (std::size_t i = 0; i < policy.size(); ++i) {
-        const operand& p = policy[i].view;
-        const operand& r = reference[i].view;
-        if (p.empty()) continue;
-        with_scalar(p.kind, [&]<class P>() {
-            with_scalar(r.kind, [&]<class R>() {
-                update_tensor(p, r, static_cast<const P*>(p.data),
-                              static_cast<R*>(reference[i].data), alpha);
-            });
-        });
+                              std::vector<parameter>& reference, const update_rule& rule,
+                              const executor& executor) {
+    const auto size = [](const parameter& p) {
+        std::ptrdiff_t n = 1;
+        for (std::size_t i = 0; i < p.view.extents.rank; ++i) n *= p.view.extents.extents[i];
+        return n;
+    };
+    std::ptrdiff_t blocks = 0;
+    for (parameter& r : reference) {
+        r.first = blocks;
+        blocks += (size(r) + update_block - 1) / update_block;
     }
+    for_range(executor, blocks, blocks * update_block,
+              [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+                  auto r = std::upper_bound(
+                      reference.begin(), reference.end(), begin,
+                      [](std::ptrdiff_t block, const parameter& p) { return block < p.first; });
+                  if (begin < end) --r;  // the last that does not start behind
+                  for (; r != reference.end() && r->first < end; ++r) {
+                      const auto number = static_cast<std::size_t>(r - reference.begin());
+                      const std::ptrdiff_t first = std::max(begin - r->first, std::ptrdiff_t{0});
+                      const std::ptrdiff_t n = size(*r);
+                      const std::ptrdiff_t last = std::min((end - r->first) * update_block, n);
+                      if (first * update_block < last)
+                          update_elements(policy[number].view, r->view, r->data, number,
+                                          first * update_block, last, rule);
+                  }
+              });
 }
 
 }  // namespace detail
@@ -216,6 +244,7 @@ struct trust_region {
 
     static constexpr auto kind = Loss::kind;
     static constexpr bool has_reference = true;
+    static constexpr bool on_vectors = detail::runs_on_vectors<Loss>();
     static constexpr bool length_averaged = detail::is_length_averaged<Loss>();
 
     /// How often the reference has moved: the stamp for log-probs computed under it.
@@ -226,16 +255,20 @@ struct trust_region {
     ///
     /// Both arguments are ranges (or tuples) of adapted tensors of equal shapes in equal order, of
     /// rank 1 to 4; float, double, bf16 and fp16 mix freely. Computed in double where either side
-    /// is double, else in float, and rounded once: alpha = 0 changes no bit, alpha = 1 copies all,
-    /// equal entries stay equal. A 16-bit reference stalls where alpha |policy - reference| is
-    /// under half its spacing: keep a float reference for a small alpha.
+    /// is double, else in float, and rounded once (stochastically: the float, to one of its two
+    /// neighbours; a float whose 16 bits are exact, or that is beyond the largest of them, as to
+    /// nearest): alpha = 0 changes no bit, alpha = 1 copies all between equal types, equal entries
+    /// stay equal. The bits depend on neither executor, instruction set nor memory layout.
+    ///
+    ///     loss.step(policy_parameters, reference_parameters, {.executor = pool});
     ///
     /// Errors: bad_parameter for alpha outside [0, 1] or every < 1; shape_mismatch, null_pointer,
     /// bad_stride, misaligned with the tensor's number; aliasing for a reference tensor listed
     /// twice (tied) or shared with the policy. All tensors are checked before the first is touched,
     /// and a refused step is not counted.
     template <class Policy, class Reference>
-    bool step(Policy&& policy_parameters, Reference&& reference_parameters) {
+    bool step(Policy&& policy_parameters, Reference&& reference_parameters,
+              const step_options& options = {}) {
         detail::require(check_update());
         auto policy = detail::parameters_of<false>(policy_parameters);
         auto reference =
@@ -244,7 +277,8 @@ struct trust_region {
         ++state.steps;
         if (update.alpha == 0 || state.steps % static_cast<std::uint64_t>(update.every) != 0)
             return false;
-        detail::update_parameters(policy, reference, update.alpha);
+        const detail::update_rule rule{update.alpha, update.rounding, update.seed, state.version};
+        detail::update_parameters(policy, reference, rule, options.executor);
         ++state.version;
         return true;
     }

@@ -16,11 +16,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
 #include <prefopt/batch/kind.hpp>
 #include <prefopt/batch/pairwise.hpp>
+#include <prefopt/batch/parts.hpp>
 #include <prefopt/batch/reduction.hpp>
 #include <prefopt/batch/summary.hpp>
 #include <prefopt/core/core.hpp>
@@ -44,6 +47,8 @@ struct listwise_options {
     index_input<1> counts{};
     /// Memory for `into` when K is above listwise_inline_answers: listwise_workspace(K) doubles.
     std::span<double> workspace{};
+    /// Who runs it: the calling thread unless an executor is given. The bits are the same.
+    prefopt::executor executor{};
 };
 
 /// What a listwise call writes to the caller's memory; each is optional.
@@ -63,12 +68,20 @@ struct listwise_result {
     batch_summary summary{};  ///< for preference_metrics::add
 };
 
+namespace detail {
+/// Doubles: two rows, three times sixteen lanes, and what aligns them.
+constexpr std::ptrdiff_t list_scratch_size(std::ptrdiff_t answers) noexcept {
+    return (2 + 3 * pack_size) * answers + 8;
+}
+}  // namespace detail
+
 /// Lists up to this length need no workspace.
 inline constexpr std::ptrdiff_t listwise_inline_answers = 128;
 
 /// How many doubles of workspace `into` needs for lists of K answers; 0 up to the inline length.
+/// Sixteen lists lie side by side in it, three times.
 constexpr std::ptrdiff_t listwise_workspace(std::ptrdiff_t answers) noexcept {
-    return answers <= listwise_inline_answers ? 0 : 2 * answers;
+    return answers <= listwise_inline_answers ? 0 : detail::list_scratch_size(answers);
 }
 
 namespace detail {
@@ -79,17 +92,24 @@ struct listwise_inputs {
     index_input<2> ranking{};
 };
 
-/// The workspace of one list: its log-ratios in rank order, and a row of output.
+/// The workspace of sixteen lists. Rank k of lane i is at 16 k + i.
 struct list_scratch {
-    double* log_ratios;
-    double* row;
-    double stack[2 * listwise_inline_answers];
+    double* log_ratios;  // and then their gradient
+    double* rewards;
+    void* packs;  // aligned for any vector
+    double* row;  // one list, in the order of its answers
+    double* other_row;
 
-    list_scratch(std::span<double> workspace, std::ptrdiff_t answers) noexcept
-        : log_ratios(answers <= listwise_inline_answers ? stack : workspace.data()),
-          row(log_ratios + answers) {}
-    list_scratch(const list_scratch&) = delete;
-    list_scratch& operator=(const list_scratch&) = delete;
+    /// In memory of list_scratch_size(answers) doubles.
+    list_scratch(double* memory, std::ptrdiff_t answers) noexcept {
+        std::size_t space = 8 * sizeof(double);
+        packs = memory;
+        packs = std::align(64, 0, packs, space);
+        log_ratios = static_cast<double*>(packs) + pack_size * answers;
+        rewards = log_ratios + pack_size * answers;
+        row = rewards + pack_size * answers;
+        other_row = row + answers;
+    }
 };
 
 /// Answers of list b.
@@ -183,76 +203,50 @@ status check_listwise(const Formula& f, const listwise_inputs& in, const listwis
             errc::workspace_too_small, "workspace", "must hold listwise_workspace(K) doubles:",
             length(static_cast<std::ptrdiff_t>(workspace.size())), length(listwise_workspace(k)));
     if (b > 0) {
-        const list_scratch scratch(workspace, k);
-        s = check_rankings(in, o, {scratch.log_ratios, static_cast<std::size_t>(k)});
+        double seen[listwise_inline_answers];
+        s = check_rankings(
+            in, o,
+            {k > listwise_inline_answers ? workspace.data() : seen, static_cast<std::size_t>(k)});
         if (!s.ok()) return s;
     }
     return first_of({check_no_empty_list(o, b, k), check_not_empty(b, o.reduction, "policy"),
                      o.reference_versions.check(current_version(f))});
 }
 
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI
+
+namespace prefopt::inline PREFOPT_ABI::detail::scalar {
+#include <prefopt/batch/listwise.inc>
+}  // namespace prefopt::inline PREFOPT_ABI::detail::scalar
+
+#define PREFOPT_KERNELS <prefopt/batch/listwise.inc>
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+namespace prefopt::inline PREFOPT_ABI {
+namespace detail {
+
 template <class Formula>
 batch_result run_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
-                          const listwise_outputs& out, std::span<double> workspace) noexcept {
+                          const listwise_outputs& out, std::span<double> workspace) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t lists = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
     const double scale = reduction_scale(o.reduction, lists);
-    batch_result result;
-    if (lists == 0) return result;  // and no workspace was asked for
-    list_scratch scratch(workspace, k);
-    batch_summary& sum = result.summary;
-    lane_sum<> losses;
-    for (std::ptrdiff_t b = 0; b < lists; ++b) {
-        const std::ptrdiff_t n = answers_of(o, b, k);
-        double weight = 1;
-        if (o.weights.has_value) load_block(o.weights, b, 1, &weight);
-        const bool kept = weight != 0;  // left out by selection, never by multiplying
-
-        // Read the whole row before any of it is written: outputs may be the inputs.
-        load_block(in.policy, 0, n, scratch.row, b);
-        load_block(in.reference, 0, n, scratch.log_ratios, b);
-        for (std::ptrdiff_t j = 0; j < n; ++j) scratch.row[j] -= scratch.log_ratios[j];
-        for (std::ptrdiff_t rank = 0; rank < n; ++rank)
-            scratch.log_ratios[rank] = scratch.row[answer_at(in, b, rank)];
-        double others = 0;
-        double best_other = -std::numeric_limits<double>::infinity();
-        for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
-            const double log_ratio = scratch.log_ratios[rank];
-            const double reward = f.reward(log_ratio);
-            scratch.row[answer_at(in, b, rank)] = reward;
-            if (kept) sum.add_answer(rank == 0, log_ratio, reward);
-            if (rank == 0) continue;
-            others += reward;
-            if (is_nan(best_other)) continue;  // a NaN stays
-            if (is_nan(reward) || reward > best_other) best_other = reward;
-        }
-        const double best = f.reward(scratch.log_ratios[0]);
-        for (std::ptrdiff_t j = n; j < k; ++j) scratch.row[j] = 0;
-        store_block(out.rewards, 0, k, scratch.row, b);
-
-        const std::ptrdiff_t placed = o.placed == 0 || o.placed > n ? n : o.placed;
-        const double value =
-            f.term(std::span<double>(scratch.log_ratios, static_cast<std::size_t>(n)),
-                   static_cast<std::size_t>(placed));
-        for (std::ptrdiff_t rank = 0; rank < n; ++rank)
-            scratch.row[answer_at(in, b, rank)] =
-                kept ? weight * scale * scratch.log_ratios[rank] : 0.0;
-        store_block(out.grad, 0, k, scratch.row, b);
-        store_block(out.losses, b, 1, &value);
-
-        ++sum.examples;
-        if (!kept) {
-            ++sum.unweighted;
-            continue;
-        }
-        losses.add(b, weight * value);
-        if (!is_finite(value)) ++sum.nonfinite;
-        if (n < 2) continue;
-        // The best against the mean of the others; a win is against all of them.
-        sum.add_comparison(best, best_other, best - others / static_cast<double>(n - 1));
-    }
-    sum.loss = losses.total();
-    result.loss = sum.loss * scale;
+    const bool inside = k <= listwise_inline_answers;
+    const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
+        double stack[list_scratch_size(listwise_inline_answers)];
+        const list_scratch scratch(inside ? stack : workspace.data(), k);
+        const auto run = [&](auto level) {
+            run_lists(level, formula, in, o, out, scale, first, last, scratch, s);
+        };
+        with_set(active_instruction_set(), run, [&] { run(scalar::level{}); });
+    };
+    // There is one workspace, so lists that need it are done by one thread.
+    const executor& e = inside ? o.executor : executor{};
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(e, lists, part)};
+    result.loss = result.summary.loss * scale;
     return result;
 }
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include <prefopt/batch/kind.hpp>
+#include <prefopt/batch/parts.hpp>
 #include <prefopt/batch/reduction.hpp>
 #include <prefopt/batch/summary.hpp>
 #include <prefopt/core/core.hpp>
@@ -46,6 +47,8 @@ struct pairwise_options {
     index_input<1> chosen_counts{};
     /// (B) scored tokens of the rejected answers.
     index_input<1> rejected_counts{};
+    /// Who runs it: the calling thread unless an executor is given. The bits are the same.
+    prefopt::executor executor{};
 };
 
 /// What a pairwise call writes to the caller's memory; each is (B) and optional.
@@ -134,63 +137,44 @@ status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwis
                      o.reference_versions.check(current_version(f))});
 }
 
-/// Blocks of 64 pairs: widen, ask for the terms, reduce, round once on store.
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI
+
+namespace prefopt::inline PREFOPT_ABI::detail::scalar {
+#include <prefopt/batch/pairwise.inc>
+}  // namespace prefopt::inline PREFOPT_ABI::detail::scalar
+
+#define PREFOPT_KERNELS <prefopt/batch/pairwise.inc>
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+namespace prefopt::inline PREFOPT_ABI {
+namespace detail {
+
 template <class Formula>
 batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
-                          const pairwise_outputs& out) noexcept {
-    constexpr bool averaged = is_length_averaged<Formula>();
+                          const pairwise_outputs& out) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t n = in.policy_chosen.extents[0];
     const double scale = reduction_scale(o.reduction, n);
-    batch_result result;
-    lane_sum<> losses;
-    for (std::ptrdiff_t first = 0; first < n; first += block_size) {
-        const std::ptrdiff_t m = n - first < block_size ? n - first : block_size;
-        double c[block_size], r[block_size], c0[block_size]{}, r0[block_size]{}, w[block_size];
-        double value[block_size], gc[block_size], gr[block_size], rc[block_size], rr[block_size];
-        load_block(in.policy_chosen, first, m, c);
-        load_block(in.policy_rejected, first, m, r);
-        if constexpr (Formula::has_reference) {
-            load_block(in.reference_chosen, first, m, c0);
-            load_block(in.reference_rejected, first, m, r0);
-        }
-        load_weights(o.weights, first, m, w);
-        for (std::ptrdiff_t i = 0; i < m; ++i) {
-            double chosen = c[i] - c0[i];
-            double rejected = r[i] - r0[i];
-            double per_chosen = 1;
-            double per_rejected = 1;
-            if constexpr (averaged) {
-                per_chosen = 1.0 / static_cast<double>(o.chosen_counts(first + i));
-                per_rejected = 1.0 / static_cast<double>(o.rejected_counts(first + i));
-                chosen *= per_chosen;
-                rejected *= per_rejected;
-            }
-            const pair_term<double> t = f.term(chosen, rejected);
-            const double k = w[i] * scale;
-            const bool kept = w[i] != 0;  // left out by selection, never by multiplying
-            value[i] = t.value;
-            gc[i] = kept ? k * (t.d_chosen * per_chosen) : 0.0;
-            gr[i] = kept ? k * (t.d_rejected * per_rejected) : 0.0;
-            rc[i] = f.reward(chosen);
-            rr[i] = f.reward(rejected);
-            ++result.summary.examples;
-            if (!kept) {
-                ++result.summary.unweighted;
-                continue;
-            }
-            losses.add(i, w[i] * t.value);
-            if (!is_finite(t.value)) ++result.summary.nonfinite;
-            result.summary.add_answer(true, chosen, rc[i]);
-            result.summary.add_answer(false, rejected, rr[i]);
-            result.summary.add_comparison(rc[i], rr[i], rc[i] - rr[i]);
-        }
-        store_block(out.losses, first, m, value);
-        store_block(out.grad_chosen, first, m, gc);
-        store_block(out.grad_rejected, first, m, gr);
-        store_block(out.chosen_rewards, first, m, rc);
-        store_block(out.rejected_rewards, first, m, rr);
-    }
-    result.summary.loss = losses.total();
+    const bool coarse = reads_float_or_less(in.policy_chosen, in.policy_rejected,
+                                            in.reference_chosen, in.reference_rejected) &&
+                        writes_float(out.losses, out.grad_chosen, out.grad_rejected,
+                                     out.chosen_rewards, out.rejected_rewards);
+    const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
+        with_set(
+            active_instruction_set(),
+            [&](auto level) {
+                if (coarse)
+                    run_pairs<float>(level, formula, in, o, out, scale, first, last, s);
+                else
+                    run_pairs<double>(level, formula, in, o, out, scale, first, last, s);
+            },
+            [&] {
+                run_pairs<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
+            });
+    };
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(o.executor, n, part)};
     result.loss = result.summary.loss * scale;
     return result;
 }

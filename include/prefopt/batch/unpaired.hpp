@@ -15,6 +15,7 @@
 
 #include <prefopt/batch/kind.hpp>
 #include <prefopt/batch/pairwise.hpp>
+#include <prefopt/batch/parts.hpp>
 #include <prefopt/batch/reduction.hpp>
 #include <prefopt/batch/summary.hpp>
 #include <prefopt/core/core.hpp>
@@ -37,6 +38,8 @@ struct unpaired_options {
     input<1> weights{};
     /// The version(s) of the reference that the reference log-probs were computed under.
     prefopt::reference_versions reference_versions{};
+    /// Who runs it: the calling thread unless an executor is given. The bits are the same.
+    prefopt::executor executor{};
 };
 
 /// What an unpaired call writes to the caller's memory; each is (N) and optional.
@@ -85,42 +88,54 @@ status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaire
                      o.reference_versions.check(current_version(f))});
 }
 
+/// Flags as 1 and 0.
+inline void read_flags(const flag_input& t, std::ptrdiff_t first, std::ptrdiff_t n,
+                       double* to) noexcept {
+    if (t.flags.kind == index_kind::u8) {  // how bool is read, and most flags are stored
+        const auto* flag = static_cast<const std::uint8_t*>(t.flags.data);
+        const std::ptrdiff_t stride = t.flags.strides[0];
+        for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = flag[(first + i) * stride] != 0 ? 1 : 0;
+        return;
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = t(first + i) ? 1 : 0;
+}
+
+}  // namespace detail
+}  // namespace prefopt::inline PREFOPT_ABI
+
+namespace prefopt::inline PREFOPT_ABI::detail::scalar {
+#include <prefopt/batch/unpaired.inc>
+}  // namespace prefopt::inline PREFOPT_ABI::detail::scalar
+
+#define PREFOPT_KERNELS <prefopt/batch/unpaired.inc>
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+namespace prefopt::inline PREFOPT_ABI {
+namespace detail {
+
 template <class Formula>
 batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unpaired_options& o,
-                          const unpaired_outputs& out) noexcept {
+                          const unpaired_outputs& out) {
+    const auto& formula = formula_of(f);
     const std::ptrdiff_t n = in.policy.extents[0];
     const double scale = reduction_scale(o.reduction, n);
-    batch_result result;
-    lane_sum<> losses;
-    for (std::ptrdiff_t first = 0; first < n; first += block_size) {
-        const std::ptrdiff_t m = n - first < block_size ? n - first : block_size;
-        double p[block_size], p0[block_size], w[block_size];
-        double value[block_size], g[block_size], reward[block_size];
-        load_block(in.policy, first, m, p);
-        load_block(in.reference, first, m, p0);
-        load_weights(o.weights, first, m, w);
-        for (std::ptrdiff_t i = 0; i < m; ++i) {
-            const bool desirable = in.desirable(first + i);
-            const double log_ratio = p[i] - p0[i];
-            const unpaired_term<double> t = f.term(log_ratio, desirable, in.kl);
-            const bool kept = w[i] != 0;  // left out by selection, never by multiplying
-            value[i] = t.value;
-            g[i] = kept ? w[i] * scale * t.d_log_ratio : 0.0;
-            reward[i] = f.reward(log_ratio);
-            ++result.summary.examples;
-            if (!kept) {
-                ++result.summary.unweighted;
-                continue;
-            }
-            losses.add(i, w[i] * t.value);
-            if (!is_finite(t.value)) ++result.summary.nonfinite;
-            result.summary.add_answer(desirable, log_ratio, reward[i]);
-        }
-        store_block(out.losses, first, m, value);
-        store_block(out.grad, first, m, g);
-        store_block(out.rewards, first, m, reward);
-    }
-    result.summary.loss = losses.total();
+    const bool coarse = reads_float_or_less(in.policy, in.reference) &&
+                        writes_float(out.losses, out.grad, out.rewards);
+    const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
+        with_set(
+            active_instruction_set(),
+            [&](auto level) {
+                if (coarse)
+                    run_answers<float>(level, formula, in, o, out, scale, first, last, s);
+                else
+                    run_answers<double>(level, formula, in, o, out, scale, first, last, s);
+            },
+            [&] {
+                run_answers<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
+            });
+    };
+    batch_result result{.loss = 0, .summary = run_parts<batch_summary>(o.executor, n, part)};
     result.loss = result.summary.loss * scale;
     return result;
 }

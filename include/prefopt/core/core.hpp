@@ -10,6 +10,7 @@
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/error.hpp>
 #include <prefopt/core/executor.hpp>
+#include <prefopt/core/gemm.hpp>
 #include <prefopt/core/operand.hpp>
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/core/tensor.hpp>

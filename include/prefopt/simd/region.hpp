@@ -14,6 +14,16 @@
 
 #define PREFOPT_PRAGMA(...) _Pragma(#__VA_ARGS__)
 
+/// Before a loop with a few turns, known to the compiler: takes it apart, so that arrays of vectors
+/// become registers.
+#if defined(__clang__)
+#define PREFOPT_UNROLL PREFOPT_PRAGMA(clang loop unroll(full))
+#elif defined(__GNUC__)
+#define PREFOPT_UNROLL PREFOPT_PRAGMA(GCC unroll 16)
+#else
+#define PREFOPT_UNROLL
+#endif
+
 #if defined(__clang__)
 
 #define PREFOPT_REGION_BEGIN                                                                       \

@@ -136,6 +136,7 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
 
 /// Writes coefficient * (onehot(label) - softmax) into `to`, which may be the row itself.
 /// A coefficient of 0 selects zeros: the row is not read.
+/// The row may be a part of the one that `r` is about; label is -1 where it is in another part.
 template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
@@ -155,7 +156,7 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
                 scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor);
             },
             [] {});
-        store(to + label * to_stride, coefficient * r.miss);
+        if (label >= 0) store(to + label * to_stride, coefficient * r.miss);
         return;
     }
     const bool scalar = r.set == instruction_set::scalar;
@@ -167,7 +168,7 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         // + 0.0: an entry of -infinity gives +0, not -0
         store(to + i * to_stride, factor * (std::exp(-d.high) * (1 - d.low)) + 0.0);
     }
-    store(to + label * to_stride, coefficient * r.miss);
+    if (label >= 0) store(to + label * to_stride, coefficient * r.miss);
 }
 
 }  // namespace prefopt::inline PREFOPT_ABI::detail

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The instruction sets that can be forced on this machine, and what their results may differ by.
+
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <prefopt/simd/instruction_set.hpp>
+#include <vector>
+
+namespace test {
+
+/// Scalar first.
+inline std::vector<prefopt::instruction_set> instruction_sets() {
+    const auto widest = static_cast<int>(prefopt::widest_instruction_set());
+    std::vector<prefopt::instruction_set> sets;
+    for (int i = 0; i <= widest; ++i) {
+        const auto set = static_cast<prefopt::instruction_set>(i);
+        if (prefopt::use_instruction_set(set) == set) sets.push_back(set);
+    }
+    prefopt::use_instruction_set(prefopt::widest_instruction_set());
+    return sets;
+}
+
+/// Forces a set, and gives the machine's own back.
+struct forced {
+    explicit forced(prefopt::instruction_set set) { prefopt::use_instruction_set(set); }
+    ~forced() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
+    forced(const forced&) = delete;
+    forced& operator=(const forced&) = delete;
+};
+
+/// got = want, but for `units` times the spacing of R around 1, relative, and `room`, absolute;
+/// NaN and infinities alike.
+template <class R>
+bool close(R got, double want, double units, double room = 0) {
+    const double g = static_cast<double>(got);
+    if (std::isnan(want) || std::isinf(want)) return std::isnan(want) ? std::isnan(g) : g == want;
+    const double eps = static_cast<double>(std::numeric_limits<R>::epsilon());
+    const double least = static_cast<double>(std::numeric_limits<R>::denorm_min());
+    return std::fabs(g - want) <= units * eps * std::fabs(want) + room + least;
+}
+
+}  // namespace test
