@@ -142,9 +142,10 @@ std::vector<row_record> measure_rows(row_kind kind, std::size_t vocab, int rows,
 template <class S>
 bool row_within_bounds(const row_record& r) {
     const bool wide = std::is_same_v<S, double>;
-    const double log_prob = 2e-6;
-    return r.above_zero == 0 && r.log_prob <= (wide ? 1e-8 * log_prob : log_prob) &&
-           r.gradient <= (std::is_floating_point_v<S> ? 8.0 : 1.0);
+    return r.above_zero == 0 && r.log_prob <= (wide ? 2e-14 : 2e-6) &&
+           r.gradient <= (wide                          ? 12.0
+                          : std::is_floating_point_v<S> ? 8.0
+                                                        : 1.0);
 }
 
 /// The rows of the table for one storage type.
