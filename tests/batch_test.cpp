@@ -155,7 +155,7 @@ struct scattered {
 TEMPLATE_TEST_CASE("batch: pairs are their terms, weighted and reduced", "[losses]", float, double,
                    bf16, fp16) {
     for (const auto set : test::instruction_sets())
-        for (const std::size_t n : {1, 15, 16, 17, 63, 64, 65, 1000}) {
+        for (const std::size_t n : {1U, 15U, 16U, 17U, 63U, 64U, 65U, 1000U}) {
             CAPTURE(to_string(set));
             const test::forced here(set);
             check_batch<dpo, TestType>({.beta = 0.1}, n);

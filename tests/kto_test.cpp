@@ -69,7 +69,7 @@ TEMPLATE_TEST_CASE("kto: a batch is its terms, weighted and reduced", "[losses][
     const auto set = GENERATE(from_range(test::instruction_sets()));
     const test::forced here(set);
     CAPTURE(to_string(set));
-    for (const std::size_t n : {1, 15, 16, 17, 63, 64, 65, 1000})
+    for (const std::size_t n : {1U, 15U, 16U, 17U, 63U, 64U, 65U, 1000U})
         for (const bool weighted : {false, true})
             for (const auto how : {reduction::mean, reduction::sum}) {
                 const answers<S> b(n);

@@ -284,7 +284,7 @@ TEMPLATE_TEST_CASE("every layout, padding and packing gives the same numbers", "
     }
     SECTION("strides: padded rows, vocabulary first, everything backwards") {
         const std::array<std::ptrdiff_t, 3> strides[] = {
-            {T * pad, pad, 1}, {1, B, B * T}, {V, B * V, 1}, {-T * pad, -pad, -1}};
+            {T * pad, pad, 1}, {1, B, B * T}, {T, 1, B * T}, {V, B * V, 1}, {-T * pad, -pad, -1}};
         for (const auto& s : strides) {
             std::vector<S> far(B * T * pad, narrow<S>(not_a_number));
             std::vector<S> far_grad(far.size(), narrow<S>(9));

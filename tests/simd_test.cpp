@@ -4,6 +4,8 @@
 // each other bit for bit, at every length of a row up to four groups and three, on special values
 // in every lane, flush against memory that must not be touched.
 
+#define PREFOPT_GENERIC_SIMD  // before the first header: every set that can be compiled
+
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -23,9 +25,9 @@ using test::quad;
 /// The sets that can be forced here, scalar first.
 std::vector<instruction_set> available() {
     std::vector<instruction_set> sets{instruction_set::scalar};
-    for (const auto set : {instruction_set::avx2, instruction_set::avx512})
-        if (prefopt::use_instruction_set(set) == set) sets.push_back(set);
-    prefopt::use_instruction_set(prefopt::widest_instruction_set());
+    for (const auto set :
+         {instruction_set::generic, instruction_set::avx2, instruction_set::avx512})
+        if (prefopt::has_instruction_set(set)) sets.push_back(set);
     return sets;
 }
 
@@ -168,6 +170,19 @@ TEST_CASE("the scalar kernel sums in double: equal logits are exact to its last 
     }
 }
 
+TEMPLATE_TEST_CASE("equal logits of any size are equal tokens", "[simd]", float, double) {
+    for (const auto set : available())
+        for (const double v : {1e6, 8e6, 9.99e6, 1.1e7, 1.3e7, 3e7, 9.9e7, 1e12, -9.9e7, -3e30}) {
+            const std::vector<TestType> row(100, static_cast<TestType>(v));
+            CAPTURE(v, prefopt::to_string(set));
+            const auto got = score(set, row.data(), row.size(), 3);
+            CHECK(std::fabs(got.log_prob + 4.605170185988092) < 1e-6);
+            for (std::size_t i = 0; i < row.size(); ++i)
+                CHECK(std::fabs(static_cast<double>(got.direction[i]) - (i == 3 ? 0.99 : -0.01)) <
+                      1e-7);
+        }
+}
+
 TEST_CASE("special values in every lane mean the same in every set") {
     constexpr float infinity = std::numeric_limits<float>::infinity();
     const auto sets = available();
@@ -187,7 +202,7 @@ TEST_CASE("special values in every lane mean the same in every set") {
                     CHECK(std::fabs(got.log_prob - scalar.log_prob) <=
                           1e-6 * std::fabs(scalar.log_prob));
                 }
-                if (special == -infinity || special < -1e8F) CHECK(got.direction[lane] == 0);
+                if (!prefopt::is_nan(special) && special < -1e8F) CHECK(got.direction[lane] == 0);
             }
         }
     }
@@ -227,6 +242,103 @@ TEST_CASE("no byte outside the row is touched, at any length and alignment") {
                 const auto r = prefopt::detail::row_log_prob<float>(row, n, 1, n - 1);
                 prefopt::detail::row_direction(row, 1, to, 1, n, n - 1, r, 2.0);
                 CHECK(prefopt::is_finite(r.log_prob));
+            }
+        }
+}
+
+TEMPLATE_TEST_CASE("rows side by side have the bits of rows alone", "[simd]", float, double,
+                   prefopt::bf16, prefopt::fp16) {
+    using S = TestType;
+    using T = prefopt::detail::compute_t<S>;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    std::mt19937_64 random(14);
+    for (const auto set : available()) {
+        if (set == instruction_set::scalar) continue;
+        const forced here(set);
+        for (const std::ptrdiff_t count : {1, 2, 7, 8, 15, 16, 17, 31, 33, 63, 64})
+            for (const std::ptrdiff_t vocab : {1, 2, 63, 65, 2048, 2049, 4500}) {
+                if (count % 16 > 1 && vocab > 2048) continue;
+                CAPTURE(prefopt::to_string(set), count, vocab);
+                // row by row, and the same tokens side by side with a gap after the last row
+                const std::ptrdiff_t gap = count + vocab / 2 % 2;
+                std::vector<S> apart(static_cast<std::size_t>(count * vocab));
+                const test::guarded_memory side_memory(
+                    static_cast<std::size_t>(((vocab - 1) * gap + count)) * sizeof(S));
+                S* const side =
+                    side_memory.at_end<S>(static_cast<std::size_t>((vocab - 1) * gap + count));
+                std::vector<std::ptrdiff_t> labels;
+                for (std::ptrdiff_t r = 0; r < count; ++r) {
+                    auto row = random_row<S>(random, static_cast<std::size_t>(vocab), 3,
+                                             static_cast<double>(r % 5));
+                    if (r % 7 == 3 && vocab > 2048) prefopt::detail::store(&row.back(), 90.0);
+                    if (r % 7 == 5 && count == 17) prefopt::detail::store(&row[0], infinity);
+                    const auto y = random() % static_cast<std::size_t>(vocab);
+                    labels.push_back(r % 7 == 6 ? -1 : static_cast<std::ptrdiff_t>(y));
+                    for (std::size_t i = 0; r % 7 == 4 && i < row.size() / 2; ++i)
+                        if (i != y) prefopt::detail::store(&row[i], -infinity);
+                    if (r % 7 == 6 && count > 17)
+                        prefopt::detail::store(&row[0], std::numeric_limits<double>::quiet_NaN());
+                    for (std::ptrdiff_t i = 0; i < vocab; ++i)
+                        apart[static_cast<std::size_t>(r * vocab + i)] = side[i * gap + r] =
+                            row[static_cast<std::size_t>(i)];
+                }
+                const prefopt::detail::row_range<const S> rows{side, 1, gap, count, vocab};
+                std::vector<prefopt::detail::row_statistics<T>> got(64);
+                prefopt::detail::row_log_probs(rows, labels.data(), got.data());
+                const test::guarded_memory aside(static_cast<std::size_t>(gap * vocab + 1) *
+                                                 sizeof(S));
+                const prefopt::detail::row_range<S> to{aside.at_begin<S>() + vocab / 2 % 3 % 2, 1,
+                                                       gap, count, vocab};
+                prefopt::detail::row_directions(rows, to, labels.data(), got.data(), 0.5,
+                                                vocab % 2 == 0);  // streamed
+                const prefopt::detail::row_range<S> in_place{side, 1, gap, count, vocab};
+                prefopt::detail::row_directions(rows, in_place, labels.data(), got.data(), 0.5,
+                                                false);
+                bool same = true;
+                for (std::ptrdiff_t r = 0; r < count; ++r) {
+                    const auto n = static_cast<std::size_t>(vocab);
+                    const std::ptrdiff_t y = labels[static_cast<std::size_t>(r)];
+                    scored<S> wanted{0, std::vector<S>(n)};
+                    if (y >= 0) wanted = score(set, apart.data() + r * vocab, n, y, 0.5);
+                    prefopt::use_instruction_set(set);
+                    scored<S> tiled{y < 0 ? 0 : got[static_cast<std::size_t>(r)].log_prob, {}};
+                    scored<S> written = tiled;
+                    for (std::ptrdiff_t i = 0; i < vocab; ++i) {
+                        tiled.direction.push_back(to.data[i * gap + r]);
+                        written.direction.push_back(side[i * gap + r]);
+                    }
+                    same = same && wanted == tiled && wanted == written;
+                }
+                CHECK(same);
+                bool clean = true;  // between the rows' ends
+                for (std::ptrdiff_t i = 0; i < vocab; ++i)
+                    for (std::ptrdiff_t r = count; r < gap; ++r)
+                        clean = clean && widened(to.data[i * gap + r]) == 0;
+                CHECK(clean);
+            }
+    }
+}
+
+TEMPLATE_TEST_CASE("streamed directions have the same bits, at every length and alignment",
+                   "[simd]", float, double, prefopt::bf16) {
+    using S = TestType;
+    std::mt19937_64 random(15);
+    for (const auto set : available())
+        for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; vocab += vocab < 70 ? 1 : 13) {
+            const auto row = random_row<S>(random, vocab, 3, 0);
+            const auto wanted = score(set, row.data(), vocab, 0, 0.5);
+            const forced here(set);
+            const auto n = static_cast<std::ptrdiff_t>(vocab);
+            const auto r = prefopt::detail::row_log_prob<S>(row.data(), n, 1, 0);
+            for (std::size_t shift = 0; shift < 64; shift += alignof(S)) {
+                const test::guarded_memory memory(vocab * sizeof(S) + 64);
+                auto* const begin = memory.at_end<std::byte>(vocab * sizeof(S) + shift);
+                S* const to = reinterpret_cast<S*>(begin);
+                prefopt::detail::row_direction(row.data(), 1, to, 1, n, 0, r, 0.5, true);
+                CAPTURE(prefopt::to_string(set), vocab, shift);
+                CHECK(std::memcmp(to, wanted.direction.data(), vocab * sizeof(S)) == 0);
+                for (std::size_t i = 0; i < shift; ++i)
+                    CHECK(begin[vocab * sizeof(S) + i] == std::byte{0});
             }
         }
 }

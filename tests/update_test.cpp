@@ -5,6 +5,8 @@
 // lane; and that stochastic rounding is fair, leaves exact values alone and repeats no pattern.
 // (The formula itself is held against quad precision in trust_region_test.cpp.)
 
+#define PREFOPT_GENERIC_SIMD  // before the first header: every set that can be compiled
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -38,9 +40,9 @@ using prefopt::rounding;
 class every_set {
 public:
     every_set() {
-        for (const auto set :
-             {instruction_set::scalar, instruction_set::avx2, instruction_set::avx512})
-            if (set <= prefopt::widest_instruction_set()) sets_.push_back(set);
+        for (const auto set : {instruction_set::scalar, instruction_set::generic,
+                               instruction_set::avx2, instruction_set::avx512})
+            if (prefopt::has_instruction_set(set)) sets_.push_back(set);
     }
     ~every_set() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
     every_set(const every_set&) = delete;
@@ -117,7 +119,9 @@ void fill(std::mt19937_64& random, std::span<P> policy, std::span<R> reference) 
 
 // -ffast-math: the scalar code may be reordered by the compiler, the vectors not.
 #ifdef __FAST_MATH__
-constexpr auto first_exact = instruction_set::avx2;
+const auto first_exact = prefopt::has_instruction_set(instruction_set::generic)
+                             ? instruction_set::generic
+                             : instruction_set::avx2;
 #else
 constexpr auto first_exact = instruction_set::scalar;
 #endif

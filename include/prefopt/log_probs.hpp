@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +20,7 @@
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/lane_sum.hpp>
 #include <prefopt/shift_labels.hpp>
-#include <prefopt/simd/row_log_prob.hpp>
+#include <prefopt/simd/strided_rows.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -47,24 +48,38 @@ struct sequence_outputs {
 
 namespace detail {
 
-/// Scores every sequence; `row(outer, t, label, statistics)` sees each scored row, `skip(outer, t)`
-/// each unscored one. S is the storage type of the logits.
-template <class S, class Row, class Skip, class Done>
-sequence_report score_sequences(const sequence_batch& s, const Row& row, const Skip& skip,
+/// Outputs above this, in bytes, are written past the caches: no cache of one core's share holds
+/// them until they are read.
+inline constexpr std::ptrdiff_t streamed_bytes = std::ptrdiff_t{32} << 20;
+
+/// Rows t to t + n of logits or directions, S their storage type.
+template <class S, class Operand>
+row_range<S> rows_of(const Operand& x, std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n) {
+    return {element_of<std::remove_const_t<S>>(x, outer, t, 0), x.strides[1], x.strides[2], n,
+            x.extents[2]};
+}
+
+/// Scores every sequence; `rows(outer, t, n, labels, statistics)` sees rows t to t + n, whose
+/// statistics are known where the label is not negative. S is the storage type of the logits.
+template <class S, class Rows, class Done>
+sequence_report score_sequences(const sequence_batch& s, const Rows& rows,
                                 const Done& done) noexcept {
     sequence_report report;
+    row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
         lane_sum<> sum;
         std::int64_t count = 0;
-        s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-            ++report.rows;
-            const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
-            if (label < 0) return skip(outer, t);
-            const auto r = row_log_prob<S>(element_of<S>(s.logits, outer, t, 0), s.vocab(),
-                                           s.logits.strides[2], label);
-            if (!is_finite(r.log_prob)) ++report.nonfinite;
-            sum.add(count++, r.log_prob);  // by position among the scored: padding changes nothing
-            row(b, outer, t, label, r);
+        s.for_each_tile(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n,
+                               const std::ptrdiff_t* label) {
+            report.rows += n;
+            row_log_probs(rows_of<const S>(s.logits, outer, t, n), label, r);
+            for (std::ptrdiff_t i = 0; i < n; ++i) {
+                if (label[i] < 0) continue;
+                if (!is_finite(r[i].log_prob)) ++report.nonfinite;
+                // by position among the scored: padding changes nothing
+                sum.add(count++, r[i].log_prob);
+            }
+            rows(outer, t, n, label, r);
         });
         report.scored += count;
         if (count == 0) ++report.empty;
@@ -81,13 +96,6 @@ inline auto writer(const sequence_outputs& out) {
         store_block(out.sum, b, 1, &sum);
         if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
     };
-}
-
-/// Writes zeros to one row of `to`.
-template <class G>
-void clear_row(const output<3>& to, std::ptrdiff_t outer, std::ptrdiff_t t) noexcept {
-    G* p = element_of<G>(to, outer, t, 0);
-    for (std::ptrdiff_t i = 0; i < to.extents[2]; ++i) store(p + i * to.strides[2], 0.0);
 }
 
 /// Allocates the scores in the family of the logits and lets `fill` write them.
@@ -147,9 +155,8 @@ struct sequence_log_probs_fn {
 
 private:
     static sequence_report run(const sequence_batch& s, const sequence_outputs& out) noexcept {
-        return with_scalar(s.logits.kind, [&]<class S>() {
-            return score_sequences<S>(s, ignore, ignore, writer(out));
-        });
+        return with_scalar(s.logits.kind,
+                           [&]<class S>() { return score_sequences<S>(s, ignore, writer(out)); });
     }
 };
 
@@ -193,16 +200,20 @@ private:
     template <class S, class W>
     static void run(const sequence_batch& s, const input<1>& coefficients,
                     const output<3>& to) noexcept {
+        const bool stream =
+            to.data != s.logits.data && s.logits.extents[0] * s.logits.extents[1] * s.vocab() *
+                                                static_cast<std::ptrdiff_t>(sizeof(W)) >=
+                                            streamed_bytes;
+        row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             double coefficient = 0;
             load_block(coefficients, b, 1, &coefficient);
-            s.for_each_row(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-                const auto label = static_cast<std::ptrdiff_t>(s.labels(outer, t));
-                if (label < 0 || is_zero(coefficient)) return clear_row<W>(to, outer, t);
-                const S* row = element_of<S>(s.logits, outer, t, 0);
-                const auto r = row_log_prob<S>(row, s.vocab(), s.logits.strides[2], label);
-                row_direction(row, s.logits.strides[2], element_of<W>(to, outer, t, 0),
-                              to.strides[2], s.vocab(), label, r, coefficient);
+            s.for_each_tile(b, [&](std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n,
+                                   std::ptrdiff_t* label) {
+                if (is_zero(coefficient)) std::fill(label, label + n, std::ptrdiff_t{-1});
+                const auto rows = rows_of<const S>(s.logits, outer, t, n);
+                row_log_probs(rows, label, r);
+                row_directions(rows, rows_of<W>(to, outer, t, n), label, r, coefficient, stream);
             });
         }
     }
@@ -252,16 +263,12 @@ private:
     static sequence_report run(const sequence_batch& s, const output<3>& to,
                                const sequence_outputs& out) noexcept {
         return with_scalar(s.logits.kind, [&]<class S>() {
-            const auto row = [&](std::ptrdiff_t, std::ptrdiff_t outer, std::ptrdiff_t t,
-                                 std::ptrdiff_t label, const auto& r) {
-                S* p = element_of<S>(to, outer, t, 0);
-                row_direction(static_cast<const S*>(p), to.strides[2], p, to.strides[2], s.vocab(),
-                              label, r, 1.0);
+            const auto rows = [&](std::ptrdiff_t outer, std::ptrdiff_t t, std::ptrdiff_t n,
+                                  const std::ptrdiff_t* label, const auto* r) {
+                const auto here = rows_of<S>(to, outer, t, n);
+                row_directions(rows_of<const S>(s.logits, outer, t, n), here, label, r, 1.0, false);
             };
-            const auto skip = [&](std::ptrdiff_t outer, std::ptrdiff_t t) {
-                clear_row<S>(to, outer, t);
-            };
-            return score_sequences<S>(s, row, skip, writer(out));
+            return score_sequences<S>(s, rows, writer(out));
         });
     }
 };

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Proves that translation units compiled with different flags - floating-point mode, instruction
-// set, assertion level, exceptions - link into one program in which each keeps its own code, and
-// that all of them compute the same.
+// set, kernels, assertion level, exceptions - link into one program in which each keeps its own
+// code, and that all of them compute the same.
 
-#include <array>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "unit.hpp"
 
@@ -39,18 +39,29 @@ bool throws(void (*call)()) {
 }  // namespace
 
 int main() {
-    std::array<abi::description, 4> units{abi::ieee(), abi::fast(), abi::quiet(), abi::ieee()};
-    std::size_t count = 3;
+    std::vector<abi::description> units{abi::ieee(), abi::fast(), abi::quiet(), abi::scalar(),
+                                        abi::every()};
 #ifdef ABI_WIDE
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        units[count++] = abi::wide();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("bmi2")) {
+        units.push_back(abi::wide());
+        units.push_back(abi::wide_fast());
+    }
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        units.push_back(abi::widest());
 #endif
     expect(!units[0].fast_math && units[1].fast_math, "the floating-point modes differ", "flags");
     expect(units[0].assert_level != units[1].assert_level, "the assertion levels differ", "flags");
 
-    for (std::size_t i = 0; i < count; ++i) {
+    expect(units[3].kernels == std::string("scalar"), "no kernels but scalar", "scalar");
+    expect(units[3].forced == std::string("scalar"), "nor when forced", "scalar");
+    expect(units[4].forced == std::string("generic"), "the generic kernels are there", "every");
+    expect(units[4].kernels == std::string(units[0].kernels), "the choice is the same", "every");
+
+    for (std::size_t i = 0; i < units.size(); ++i) {
         const abi::description& u = units[i];
-        std::printf("%s: loss %.17g\n", u.type.c_str(), u.loss);
+        std::printf("%s: %s kernels, loss %.17g\n", u.type.c_str(), u.kernels, u.loss);
         for (std::size_t j = 0; j < i; ++j) {
             const abi::description& v = units[j];
             const std::string both = u.type + " and " + v.type;
@@ -67,6 +78,6 @@ int main() {
     }
     expect(throws(abi::fail_ieee), "a failing call throws", "ieee");
     expect(throws(abi::fail_fast), "a failing call throws", "fast");
-    std::printf("%zu units, %d failures\n", count, failures);
+    std::printf("%zu units, %d failures\n", units.size(), failures);
     return failures == 0 ? 0 : 1;
 }

@@ -33,6 +33,9 @@ description ABI_UNIT() {
 #ifdef __FAST_MATH__
     d.fast_math = true;
 #endif
+    d.kernels = prefopt::to_string(prefopt::active_instruction_set());
+    d.forced = prefopt::to_string(prefopt::use_instruction_set(prefopt::instruction_set::generic));
+    prefopt::use_instruction_set(prefopt::widest_instruction_set());
     const std::vector<double> chosen{1, -2, 3, 0.5, -7};
     const std::vector<double> rejected{0.5, -1, -30, 0.25, 2};
     const std::vector<double> zero(5, 0.0);

@@ -16,20 +16,25 @@ struct description {
     const void* inline_variable;  // and one inline variable
     int assert_level;
     bool fast_math;
-    double loss;       // dpo on a small batch
-    double confident;  // a log-prob that a careless exp(x) - 1 would lose
-    long nonfinite;    // NaN and infinities found in a batch that holds three
-    bool refuses;      // whether a bad beta is found
+    const char* kernels;  // the widest instruction set that it takes
+    const char* forced;   // what it takes when told to take the generic one
+    double loss;          // dpo on a small batch
+    double confident;     // a log-prob that a careless exp(x) - 1 would lose
+    long nonfinite;       // NaN and infinities found in a batch that holds three
+    bool refuses;         // whether a bad beta is found
 };
 
 description ieee();
 description fast();
-description wide();
 description quiet();
+description scalar();
+description every();
+description wide();
+description wide_fast();
+description widest();
 
 /// Makes a failing call.
 void fail_ieee();
 void fail_fast();
-void fail_wide();
 
 }  // namespace abi

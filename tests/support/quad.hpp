@@ -1,13 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// quad: 113-bit floating point from libquadmath, as the reference that the suite measures against.
-// The few functions are declared here, because not every compiler that has the type finds the
-// library's header.
+// quad: 113-bit floating point, as the reference that the suite measures against: long double where
+// that has 113 bits (AArch64), else __float128 with libquadmath. Its few functions are declared
+// here, because not every compiler that has the type finds the library's header.
 
 #pragma once
 
 #include <cmath>
 #include <limits>
+
+#if __LDBL_MANT_DIG__ == 113
+
+namespace test {
+using quad = long double;
+}
+
+inline test::quad expq(test::quad x) noexcept { return std::exp(x); }
+inline test::quad expm1q(test::quad x) noexcept { return std::expm1(x); }
+inline test::quad logq(test::quad x) noexcept { return std::log(x); }
+inline test::quad log1pq(test::quad x) noexcept { return std::log1p(x); }
+inline test::quad fabsq(test::quad x) noexcept { return std::fabs(x); }
+inline test::quad ldexpq(test::quad x, int exponent) noexcept { return std::ldexp(x, exponent); }
+
+#else
 
 namespace test {
 __extension__ typedef __float128 quad;
@@ -21,6 +36,8 @@ test::quad log1pq(test::quad) noexcept;
 test::quad fabsq(test::quad) noexcept;
 test::quad ldexpq(test::quad, int) noexcept;
 }
+
+#endif
 
 namespace test {
 

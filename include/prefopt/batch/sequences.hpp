@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include <prefopt/core/core.hpp>
+#include <prefopt/simd/strided_rows.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -96,14 +97,22 @@ struct sequence_batch {
     }
     [[nodiscard]] std::ptrdiff_t vocab() const noexcept { return logits.extents[2]; }
 
-    /// Calls f(outer, row) for every row of sequence b; the row is (outer, row) of the logits.
+    /// Calls f(outer, row, n, labels) for the rows of sequence b, [row, row + n) of `outer` of the
+    /// logits, in order and as many at once as their layout wants. f may change the labels.
     template <class F>
-    void for_each_row(std::ptrdiff_t b, const F& f) const {
+    void for_each_tile(std::ptrdiff_t b, const F& f) const {
         const std::ptrdiff_t outer = offsets.has_value ? 0 : b;
         const auto first = offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : 0;
         const auto last =
             offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1)) : logits.extents[1];
-        for (std::ptrdiff_t row = first; row < last; ++row) f(outer, row);
+        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
+        std::ptrdiff_t label[static_cast<std::size_t>(tile_rows)];
+        for (std::ptrdiff_t row = first; row < last; row += most) {
+            const std::ptrdiff_t n = last - row < most ? last - row : most;
+            for (std::ptrdiff_t i = 0; i < n; ++i)
+                label[i] = static_cast<std::ptrdiff_t>(labels(outer, row + i));
+            f(outer, row, n, label);
+        }
     }
 };
 

@@ -29,8 +29,15 @@
 #endif
 #endif
 
-#if defined(__AVX512F__)
+#if defined(__AVX512FP16__)
+#define PREFOPT_ABI_ISA avx512fp16
+#elif defined(__AVX512VBMI__)
+#define PREFOPT_ABI_ISA avx512vbmi
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) &&                    \
+    defined(__AVX512VL__)
 #define PREFOPT_ABI_ISA avx512
+#elif defined(__AVX512F__)
+#define PREFOPT_ABI_ISA avx512f
 #elif defined(__AVX2__) && defined(__FMA__)
 #define PREFOPT_ABI_ISA avx2fma
 #elif defined(__AVX2__)
@@ -43,6 +50,12 @@
 #define PREFOPT_ABI_ISA sse4
 #elif defined(__SSE3__)
 #define PREFOPT_ABI_ISA sse3
+#elif defined(__ARM_FEATURE_SVE2)
+#define PREFOPT_ABI_ISA sve2
+#elif defined(__ARM_FEATURE_SVE)
+#define PREFOPT_ABI_ISA sve
+#elif defined(__ARM_NEON)
+#define PREFOPT_ABI_ISA neon
 #else
 #define PREFOPT_ABI_ISA base
 #endif
@@ -59,6 +72,8 @@
 
 #if defined(PREFOPT_NO_SIMD)
 #define PREFOPT_ABI_KERNELS nosimd
+#elif defined(PREFOPT_GENERIC_SIMD)
+#define PREFOPT_ABI_KERNELS allsimd
 #else
 #define PREFOPT_ABI_KERNELS simd
 #endif

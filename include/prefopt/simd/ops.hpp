@@ -14,6 +14,7 @@
 #include <iterator>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
@@ -23,8 +24,10 @@
 #include <prefopt/simd/instruction_set.hpp>
 #include <prefopt/simd/region.hpp>
 
-#if PREFOPT_SIMD_X86
+#if PREFOPT_SIMD_AVX512
 #include <immintrin.h>
+#elif PREFOPT_SIMD_NEON
+#include <arm_neon.h>
 #endif
 
 #define PREFOPT_KERNELS PREFOPT_OPS
@@ -44,9 +47,14 @@ template <class Vector, class Scalar>
 inline decltype(auto) with_set(instruction_set set, const Vector& vector, const Scalar& scalar) {
     static_cast<void>(vector);  // where there are no vectors
     switch (set) {
-#if PREFOPT_SIMD_X86
+#if PREFOPT_SIMD_AVX512
         case instruction_set::avx512: return vector(avx512::level{});
+#endif
+#if PREFOPT_SIMD_AVX2
         case instruction_set::avx2: return vector(avx2::level{});
+#endif
+#if PREFOPT_SIMD_GENERIC
+        case instruction_set::generic: return vector(generic::level{});
 #endif
         default: return scalar();
     }

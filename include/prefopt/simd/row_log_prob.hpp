@@ -98,6 +98,21 @@ row_statistics<compute_t<S>> scalar_row_log_prob(const S* row, std::ptrdiff_t vo
     return r;
 }
 
+/// The statistics of a row with logit x at the label, from the sum of the others.
+template <class T>
+row_statistics<T> vector_statistics(double x, const base2_sum& others,
+                                    instruction_set set) noexcept {
+    row_statistics<T> r;
+    if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
+    const double own = reference_of(x);
+    r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
+    const double_double behind = lag(r.exponent, x, 1.0);
+    r.sum = others.sum * std::exp2(others.exponent - r.exponent) +
+            std::exp(-behind.high) * (1 - behind.low);
+    r.set = set;
+    return r;
+}
+
 /// The vector kernels; false where the scalar one is needed.
 template <real_scalar S>
 bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
@@ -110,15 +125,8 @@ bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stri
         set,
         [&](auto level) { return sum_of_exponentials(level, row, stride, vocab, label, others); },
         [] { return false; });
-    if (!done) return false;
-    if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
-    const double own = std::nearbyint(x * log2e<double>);
-    r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
-    const double_double behind = lag(r.exponent, x, 1.0);
-    r.sum = others.sum * std::exp2(others.exponent - r.exponent) +
-            std::exp(-behind.high) * (1 - behind.low);
-    r.set = set;
-    return true;
+    if (done) r = vector_statistics<compute_t<S>>(x, others, set);
+    return done;
 }
 
 /// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
@@ -134,26 +142,35 @@ row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, st
     return scalar_row_log_prob(row, vocab, stride, label);
 }
 
+/// Whether the direction of a row is the vectors': a factor that is not an ordinary number of
+/// their type keeps its digits in scalar.
+template <class T>
+bool goes_to_vectors(const row_statistics<T>& r, double factor) noexcept {
+    constexpr double least = static_cast<double>(std::numeric_limits<T>::min());
+    return r.set != instruction_set::scalar && is_finite(factor) && std::fabs(factor) > least &&
+           std::fabs(factor) < 1 / least;
+}
+
 /// Writes coefficient * (onehot(label) - softmax) into `to`, which may be the row itself.
-/// A coefficient of 0 selects zeros: the row is not read.
-/// The row may be a part of the one that `r` is about; label is -1 where it is in another part.
+/// A coefficient of 0 selects zeros: the row is not read. The row may be a part of the one that `r`
+/// is about; label is -1 where it is in another part. `stream`: past the caches, for outputs larger
+/// than they are.
 template <real_scalar S, real_scalar G>
 void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to_stride,
                    std::ptrdiff_t vocab, std::ptrdiff_t label,
-                   const row_statistics<compute_t<S>>& r, double coefficient) noexcept {
+                   const row_statistics<compute_t<S>>& r, double coefficient,
+                   bool stream = false) noexcept {
     if (is_zero(coefficient) || (is_zero(r.sum) && !is_nan(coefficient))) {
         for (std::ptrdiff_t i = 0; i < vocab; ++i) store(to + i * to_stride, 0.0);
         return;
     }
     const double factor = -coefficient / r.sum;
-    // A factor that is not an ordinary number of the vectors' type keeps its digits in scalar.
-    constexpr double least = static_cast<double>(std::numeric_limits<compute_t<S>>::min());
-    const bool ordinary = std::fabs(factor) > least && std::fabs(factor) < 1 / least;
-    if (r.set != instruction_set::scalar && ordinary) {
+    if (goes_to_vectors(r, factor)) {
         with_set(
             r.set,
             [&](auto level) {
-                scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor);
+                scaled_exponentials(level, row, stride, to, to_stride, vocab, r.exponent, factor,
+                                    stream);
             },
             [] {});
         if (label >= 0) store(to + label * to_stride, coefficient * r.miss);

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Several rows at once. Rows whose tokens are contiguous go one after the other; rows that lie side
+// by side in memory (column-major logits: the next element belongs to the next row) go in tiles of
+// up to 64, because a cache line holds one token of many of them: those without a label are then
+// read with their neighbours, and make no difference. Either way each row's results have the same
+// bits.
+
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <type_traits>
+
+#include <prefopt/core/classify.hpp>
+#include <prefopt/core/config.hpp>
+#include <prefopt/core/scalar.hpp>
+#include <prefopt/simd/row_log_prob.hpp>
+
+#define PREFOPT_KERNELS <prefopt/simd/strided_rows.inc>
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+namespace prefopt::inline PREFOPT_ABI::detail {
+
+/// The most rows that a call sees.
+inline constexpr std::ptrdiff_t tile_rows = lane_count;
+
+/// Rows of logits or directions: element i of row r is data[r * row_stride + i * stride].
+template <class S>
+struct row_range {
+    S* data = nullptr;
+    std::ptrdiff_t row_stride = 0;
+    std::ptrdiff_t stride = 0;
+    std::ptrdiff_t count = 0;  ///< rows, at most tile_rows
+    std::ptrdiff_t vocab = 0;
+
+    [[nodiscard]] S* row(std::ptrdiff_t r) const noexcept { return data + r * row_stride; }
+    [[nodiscard]] bool side_by_side() const noexcept { return row_stride == 1 && stride != 1; }
+};
+
+/// How many rows with these strides are best seen at once.
+constexpr std::ptrdiff_t rows_at_once(std::ptrdiff_t row_stride, std::ptrdiff_t stride) noexcept {
+    return row_stride == 1 && stride != 1 ? tile_rows : 1;
+}
+
+inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcept {
+    for (std::ptrdiff_t i = 0; i < count; ++i)
+        if (label[i] >= 0) return true;
+    return false;
+}
+
+/// r[i] = row_log_prob of row i, left alone where label[i] is negative.
+template <real_scalar S>
+void row_log_probs(const row_range<const S>& rows, const std::ptrdiff_t* label,
+                   row_statistics<compute_t<S>>* r) noexcept {
+    if (!rows.side_by_side() || rows.count == 1 || !any_label(label, rows.count)) {
+        for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+            if (label[i] >= 0) r[i] = row_log_prob(rows.row(i), rows.vocab, rows.stride, label[i]);
+        return;
+    }
+    const instruction_set set = active_instruction_set();
+    base2_sum others[static_cast<std::size_t>(tile_rows)];
+    bool done[static_cast<std::size_t>(tile_rows)] = {};
+    with_set(
+        set,
+        [&](auto level) {
+            tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab, label,
+                                      others, done);
+        },
+        [] {});
+    for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
+        if (label[i] < 0) continue;
+        const S* row = rows.row(i);
+        const auto x = static_cast<double>(load(row + label[i] * rows.stride));
+        if (done[i] && magnitude_bits(x) < magnitude_bits(largest_vector_logit))
+            r[i] = vector_statistics<compute_t<S>>(x, others[i], set);
+        else
+            r[i] = row_log_prob(row, rows.vocab, rows.stride, label[i]);
+    }
+}
+
+/// row_direction of every row; zeros where label[i] is negative.
+template <real_scalar S, real_scalar G>
+void row_directions(const row_range<const S>& rows, const row_range<G>& to,
+                    const std::ptrdiff_t* label, const row_statistics<compute_t<S>>* r,
+                    double coefficient, bool stream) noexcept {
+    if (!any_label(label, rows.count)) {
+        const bool across = to.side_by_side();
+        const std::ptrdiff_t outer = across ? to.vocab : to.count;
+        const std::ptrdiff_t inner = across ? to.count : to.vocab;
+        for (std::ptrdiff_t i = 0; i < outer; ++i)
+            for (std::ptrdiff_t j = 0; j < inner; ++j)
+                store(across ? to.data + i * to.stride + j : to.row(i) + j * to.stride, 0.0);
+        return;
+    }
+    if constexpr (std::is_same_v<S, G>)
+        if (rows.side_by_side() && to.side_by_side() && rows.count > 1) {
+            double k[static_cast<std::size_t>(tile_rows)] = {};
+            double factor[static_cast<std::size_t>(tile_rows)] = {};
+            instruction_set set = instruction_set::scalar;
+            bool alike = true;
+            for (std::ptrdiff_t i = 0; alike && i < rows.count; ++i) {
+                if (label[i] < 0) continue;
+                k[i] = r[i].exponent;
+                factor[i] = -coefficient / r[i].sum;
+                alike = goes_to_vectors(r[i], factor[i]);
+                set = r[i].set;
+            }
+            if (alike && set != instruction_set::scalar) {
+                with_set(
+                    set,
+                    [&](auto level) {
+                        tile_scaled_exponentials(level, rows.data, rows.stride, to.data, to.stride,
+                                                 rows.count, rows.vocab, k, factor, stream);
+                    },
+                    [] {});
+                for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+                    if (label[i] >= 0)
+                        store(to.row(i) + label[i] * to.stride, coefficient * r[i].miss);
+                return;
+            }
+        }
+    for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
+        if (label[i] >= 0) {
+            row_direction(rows.row(i), rows.stride, to.row(i), to.stride, rows.vocab, label[i],
+                          r[i], coefficient, stream);
+            continue;
+        }
+        for (std::ptrdiff_t j = 0; j < to.vocab; ++j) store(to.row(i) + j * to.stride, 0.0);
+    }
+}
+
+}  // namespace prefopt::inline PREFOPT_ABI::detail
