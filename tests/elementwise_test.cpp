@@ -5,6 +5,8 @@
 // in each lane in turn among NaN and infinities; every length to four vectors and three, flush
 // against memory that must not be touched; in place; lengths that disagree; flushed subnormals.
 
+#define PREFOPT_GENERIC_SIMD  // before the first header: every set that can be compiled
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -256,7 +258,7 @@ TEMPLATE_TEST_CASE("elementwise: lengths that disagree are refused, and nothing 
         for (const T y : *untouched) CHECK(y == T(7));
 }
 
-#if PREFOPT_SIMD_X86 && !defined(__FAST_MATH__)
+#if defined(__SSE2__) && !defined(__FAST_MATH__)
 TEMPLATE_TEST_CASE("elementwise: with subnormals flushed, only they change", "[elementwise]", float,
                    double) {
     using T = TestType;

@@ -54,12 +54,11 @@ constexpr bool needs_positive(function f) {
 /// The sets that can be forced on this machine, from narrow to wide.
 inline std::vector<instruction_set> available_sets() {
     std::vector<instruction_set> sets;
-    const auto widest = prefopt::widest_instruction_set();
-    for (unsigned i = 0; i <= static_cast<unsigned>(widest); ++i) {
+    for (unsigned i = 0; i < 16; ++i) {  // what a machine lacks is answered by another set
         const auto set = static_cast<instruction_set>(i);
         if (prefopt::use_instruction_set(set) == set) sets.push_back(set);
     }
-    prefopt::use_instruction_set(widest);
+    prefopt::use_instruction_set(prefopt::widest_instruction_set());
     return sets;
 }
 
