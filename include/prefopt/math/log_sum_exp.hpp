@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // log_sum_exp, and the sum of exponentials under it: taken block by block with the maximum removed,
-// each block summed in 64 fixed lanes, in double for float data. One pass over memory, no overflow at
-// any finite input, and an error that hardly grows with the length.
+// each block summed in 64 fixed lanes, in double for float data. One pass over memory, no overflow
+// at any finite input, and an error that hardly grows with the length.
 
 #pragma once
 
