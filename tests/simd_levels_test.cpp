@@ -419,7 +419,7 @@ TEST_CASE("the bits of the row kernels are the same on every machine", "[simd][l
                 [&](auto level) {
                     CHECK(sum_of_exponentials(level, row.data(), 1, vocab, label, others));
                     scaled_exponentials(level, row.data(), 1, direction.data(), 1, vocab, 3.0,
-                                        -0.625);
+                                        -0.625, false);
                 },
                 [] { FAIL("no vectors"); });
             h.add(others.sum);
