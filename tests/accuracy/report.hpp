@@ -26,7 +26,7 @@ constexpr double bound(function f, bool scalar) {
     switch (f) {
         case function::log_sigmoid:
         case function::softplus:
-        case function::log1mexp: return scalar ? 2.0 : single ? 1.8 : 1.5;
+        case function::log1mexp: return scalar ? 2.0 : single ? 1.8 : 1.6;
         case function::exp: return 1.1;
         case function::log: return 1.0;
         default: return scalar ? 3.0 : 2.5;
