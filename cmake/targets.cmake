@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The interface target and its sets of headers: the core, which needs the standard library only; the
+# The interface target and its sets of headers: the core, which needs the standard library only
+# (executors/ included: threads are the standard's, and without -fopenmp its header is serial); the
 # kernels, which the core includes once per instruction set and which do not stand alone; and the
 # adapters, which each need their backend and ship always.
 

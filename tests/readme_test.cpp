@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,17 @@ TEST_CASE("the README's program is the consumer's") {
     const std::string shown = block(text_of(root / "README.md"), "cpp", 0);
     REQUIRE(program.size() > shown.size());
     CHECK(program.substr(program.size() - shown.size()) == shown);
+}
+
+TEST_CASE("the README's threads are the executor test's") {
+    const std::string readme = text_of(root / "README.md");
+    std::string shown;
+    for (int n = 0; shown.find("prefopt::thread_pool") == std::string::npos; ++n)
+        shown = block(readme, "cpp", n);
+    std::string inside;  // as it stands in a function: indented
+    std::istringstream lines(shown);
+    for (std::string line; std::getline(lines, line);) inside += "    " + line + "\n";
+    CHECK(text_of(root / "tests/executor_test.cpp").find(inside) != std::string::npos);
 }
 
 TEST_CASE("the README's call without logits is the one that runs") {

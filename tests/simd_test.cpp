@@ -284,7 +284,10 @@ TEMPLATE_TEST_CASE("rows side by side have the bits of rows alone", "[simd]", fl
                 }
                 const prefopt::detail::row_range<const S> rows{side, 1, gap, count, vocab};
                 std::vector<prefopt::detail::row_statistics<T>> got(64);
-                prefopt::detail::row_log_probs(rows, labels.data(), got.data());
+                std::vector<prefopt::row_partial> partials(64);
+                prefopt::detail::row_partials(rows, labels.data(), set, partials.data());
+                prefopt::detail::finish_rows(partials.data(), labels.data(), count, set,
+                                             got.data());
                 const test::guarded_memory aside(static_cast<std::size_t>(gap * vocab + 1) *
                                                  sizeof(S));
                 const prefopt::detail::row_range<S> to{aside.at_begin<S>() + vocab / 2 % 3 % 2, 1,

@@ -6,6 +6,8 @@
 
 #include "interrupt.hpp"
 
+#include <prefopt/executors/thread_pool.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,12 +17,12 @@ namespace {
 constexpr std::size_t shown_answers = 2;
 
 void sample_answers(results& out, const language_model& start, const split& data,
-                    const options& settings) {
+                    const options& settings, prefopt::executor threads) {
     std::vector<std::string> prompts;
     for (const auto& pair : data.held_out) {
         if (prompts.size() < shown_answers) prompts.push_back(pair.prompt);
     }
-    const sampling_options how{settings.temperature, 160, settings.training.seed};
+    const sampling_options how{settings.temperature, 160, settings.training.seed, threads};
     const auto before = sample(start, prompts, how);
     std::vector<std::vector<sequence>> after;
     for (const auto& run : out.runs) after.push_back(sample(run.model, prompts, how));
@@ -35,7 +37,9 @@ void sample_answers(results& out, const language_model& start, const split& data
 }  // namespace
 
 results run_experiment(const options& settings, std::vector<preference> pairs) {
-    const auto& training = settings.training;
+    prefopt::thread_pool threads({.threads = settings.threads});
+    auto training = settings.training;
+    training.threads = threads;
     const split data = split_preferences(std::move(pairs), settings.held_out, training.seed);
     results out;
     out.training_pairs = data.training.size();
@@ -44,7 +48,7 @@ results run_experiment(const options& settings, std::vector<preference> pairs) {
     tuned_model tuned = fine_tune(data, training);
     out.tuning_nats = tuned.held_out_nats;
     out.tuning_speed = tuned.bytes_per_second;
-    examiner held_out(tuned.model, data.held_out, training.seed);
+    examiner held_out(tuned.model, data.held_out, training.seed, training.threads);
     out.ties = held_out.ties();
     out.start =
         held_out.examine(tuned.model, *make_objective(settings.objective), settings.objective.beta);
@@ -54,7 +58,7 @@ results run_experiment(const options& settings, std::vector<preference> pairs) {
         objective.beta = beta;
         out.runs.push_back(align(tuned.model, data, held_out, objective, training));
     }
-    sample_answers(out, tuned.model, data, settings);
+    sample_answers(out, tuned.model, data, settings, training.threads);
     return out;
 }
 

@@ -29,7 +29,7 @@ constexpr const char* footer =
     "prompt, chosen, rejected; or instruction, input (may be missing), chosen, rejected.\n\n"
     "Written to DIR: summary.csv (the table), curves.csv (every examination), answers.txt,\n"
     "plot.gp, and through gnuplot curves.svg and, for more than one beta, sweep.svg.\n\n"
-    "The same seed gives the same figures, whatever the number of cores; speed aside.\n"
+    "The same seed gives the same figures, whatever the number of threads; speed aside.\n"
     "Exit status: 0, or 2 for wrong input, or 130/143 after Ctrl-C/SIGTERM, with what there was.";
 
 std::string shown(double value) {
@@ -80,6 +80,7 @@ Value look_up(const std::map<std::string, Value>& names, const std::string& opti
 struct counts {
     std::int64_t epochs, tuning_epochs, batch, every, points, seed;
     std::int64_t window, embedding, hidden;
+    std::int64_t threads;
 };
 
 std::size_t count_of(const std::string& option, std::int64_t value, std::int64_t least,
@@ -98,6 +99,7 @@ void check(options& out, const counts& n) {
     t.seed = count_of("--seed", n.seed, 0, std::numeric_limits<std::int64_t>::max());
     count_of("--every", n.every, 1, 1'000'000);
     out.objective.every = n.every;
+    out.threads = static_cast<int>(count_of("--threads", n.threads, 0, 1024));
     const auto size = [](const char* option, std::int64_t value, std::int64_t most) {
         return static_cast<Eigen::Index>(count_of(option, value, 1, most));
     };
@@ -128,7 +130,8 @@ options parse_options(int count, char** arguments) {
              static_cast<std::int64_t>(t.seed),
              t.shape.window,
              t.shape.embedding,
-             t.shape.hidden};
+             t.shape.hidden,
+             out.threads};
     std::string data, directory, betas = "0.1,0.3,0.7,1.0", loss = "dpo", reference = "fixed";
     bool no_plots = false;
 
@@ -144,6 +147,8 @@ options parse_options(int count, char** arguments) {
     add("--out", directory, "where the results are written", "DIR");
     add("--held-out", out.held_out, "share of the pairs kept out of training", "SHARE");
     add("--seed", n.seed, "of the split, the weights, the order, dropout and samples", "INTEGER");
+
+    add("--threads", n.threads, "that work at once; 0: one per core", "COUNT");
 
     add("--loss", loss, "dpo, ipo, kto or plackett-luce", "NAME")->group("Alignment");
     add("--beta", betas, "temperature of the reward, per nat; a list runs each", "X[,X...]")

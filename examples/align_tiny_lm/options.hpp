@@ -29,6 +29,7 @@ struct options {
     training_options training;
     double held_out = 0.15;
     double temperature = 0.5;
+    int threads = 0;  // 0: as many as the machine runs at once
     bool plots = true;
     std::string help;  // not empty: print it and do nothing else
 };

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <thread>
 
 namespace tiny {
 namespace {
@@ -22,6 +21,13 @@ std::vector<const sequence*> deal(std::span<const sequence* const> batch, std::s
     std::vector<const sequence*> dealt;
     for (std::size_t i = s; i < batch.size(); i += shards) dealt.push_back(batch[i]);
     return dealt;
+}
+
+// The opposite: one shard's results to their places in the batch.
+void gather(const Eigen::VectorXd& sums, std::size_t s, double* batch) {
+    for (Eigen::Index i = 0; i < sums.size(); ++i) {
+        batch[s + static_cast<std::size_t>(i) * shards] = sums[i];
+    }
 }
 
 // The byte of the prompt that follows the last place where it holds the `length` bytes before
@@ -50,20 +56,18 @@ void append_slots(const sequence& s, std::size_t end, Eigen::Index window,
 
 }  // namespace
 
-void on_every_shard(const std::function<void(std::size_t)>& work) {
+void on_every_shard(const prefopt::executor& threads,
+                    const std::function<void(std::size_t)>& work) {
     std::array<std::exception_ptr, shards> failures{};
-    {
-        std::array<std::jthread, shards> threads;
-        for (std::size_t s = 0; s < shards; ++s) {
-            threads[s] = std::jthread([&work, &failures, s] {
-                try {
-                    work(s);
-                } catch (...) {
-                    failures[s] = std::current_exception();
-                }
-            });
+    threads(std::ptrdiff_t{shards}, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
+            try {
+                work(s);
+            } catch (...) {
+                failures[s] = std::current_exception();
+            }
         }
-    }
+    });
     for (const auto& failure : failures) {
         if (failure) std::rethrow_exception(failure);
     }
@@ -87,19 +91,18 @@ std::vector<double> scorer::log_probs(const language_model& model,
     std::vector<double> out(batch.size());
     for (std::size_t begin = 0; begin < batch.size(); begin += scoring_batch) {
         const auto part = batch.subspan(begin, std::min(scoring_batch, batch.size() - begin));
-        on_every_shard([&](std::size_t s) {
-            const auto mine = deal(part, s);
-            if (mine.empty()) return;
+        on_every_shard(threads_, [&](std::size_t s) {
             auto& [rows, work, gradient] = shards_[s];
-            rows = pack(mine, model.shape().window);
+            rows = pack(deal(part, s), model.shape().window);
             work.slots.swap(rows.slots);
-            model.forward(work);
-            const auto scored =
-                prefopt::sequence_log_probs(work.logits, rows.labels, {.offsets = rows.offsets});
-            for (std::size_t i = 0; i < mine.size(); ++i) {
-                out[begin + s + i * shards] = scored.sum[static_cast<Eigen::Index>(i)];
-            }
+            if (s < part.size()) model.forward(work);
         });
+        for (std::size_t s = 0; s < std::min(shards, part.size()); ++s) {
+            const auto& [rows, work, gradient] = shards_[s];
+            const auto scored = prefopt::sequence_log_probs(
+                work.logits, rows.labels, {.offsets = rows.offsets, .executor = threads_});
+            gather(scored.sum, s, out.data() + begin);
+        }
     }
     return out;
 }
@@ -116,27 +119,26 @@ std::vector<double> scorer::forward(const language_model& model,
                                     std::span<const sequence* const> batch,
                                     const dropout_plan& dropout) {
     std::vector<double> out(batch.size());
-    on_every_shard([&](std::size_t s) {
+    on_every_shard(threads_, [&](std::size_t s) {
         auto& [rows, work, gradient] = shards_[s];
-        const auto mine = deal(batch, s);
-        rows = pack(mine, model.shape().window);
+        rows = pack(deal(batch, s), model.shape().window);
         work.slots.swap(rows.slots);
-        if (mine.empty()) return;
         random_source random(dropout.seed, stream::dropout, dropout.step * shards + s);
-        model.forward(work, dropout.probability, &random);
-        const auto scored = prefopt::sequence_log_probs_in_place(work.logits, rows.labels,
-                                                                 {.offsets = rows.offsets});
-        for (std::size_t i = 0; i < mine.size(); ++i) {
-            out[s + i * shards] = scored.sum[static_cast<Eigen::Index>(i)];
-        }
+        if (s < batch.size()) model.forward(work, dropout.probability, &random);
     });
+    for (std::size_t s = 0; s < std::min(shards, batch.size()); ++s) {
+        auto& [rows, work, gradient] = shards_[s];
+        const auto scored = prefopt::sequence_log_probs_in_place(
+            work.logits, rows.labels, {.offsets = rows.offsets, .executor = threads_});
+        gather(scored.sum, s, out.data());
+    }
     for (const sequence* s : batch) trained_bytes_ += s->scored();
     return out;
 }
 
 void scorer::backward(const language_model& model, std::span<const double> coefficients,
                       Eigen::VectorXf& total) {
-    on_every_shard([&](std::size_t s) {
+    on_every_shard(threads_, [&](std::size_t s) {
         auto& [rows, work, gradient] = shards_[s];
         gradient.setZero(model.parameters().size());
         if (work.slots.empty()) return;
@@ -153,7 +155,7 @@ void scorer::backward(const language_model& model, std::span<const double> coeff
 std::vector<sequence> sample(const language_model& model, std::span<const std::string> prompts,
                              const sampling_options& options) {
     std::vector<sequence> out(prompts.size());
-    on_every_shard([&](std::size_t s) {
+    on_every_shard(options.threads, [&](std::size_t s) {
         std::vector<std::size_t> open;
         std::vector<random_source> random;
         for (std::size_t i = s; i < prompts.size(); i += shards) {

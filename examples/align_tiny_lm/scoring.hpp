@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Answers in, log-probs out, gradients back: the seam between the model and prefopt. A batch is
-// dealt to a fixed number of shards, each packed into (N, V) rows with offsets and worked on by its
-// own thread. The number of shards, and the order in which their gradients are added, do not depend
-// on the machine, so neither does the result of a run.
+// dealt to a fixed number of shards, each packed into (N, V) rows with offsets. An executor of
+// prefopt runs the shards' matrix products, and the rows of their log-probs. The number of shards,
+// and the order in which their gradients are added, do not depend on the machine or on the threads,
+// and the bits of log-probs never do, so neither does the result of a run.
 
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "model.hpp"
 
 #include <Eigen/Core>
+#include <prefopt/core/executor.hpp>
 
 #include <array>
 #include <cstddef>
@@ -26,8 +28,9 @@ using language_model = byte_model<float>;
 
 inline constexpr std::size_t shards = 4;
 
-// Calls work(0), ..., work(shards - 1), each on its own thread, and passes on the first exception.
-void on_every_shard(const std::function<void(std::size_t)>& work);
+// Calls work(0), ..., work(shards - 1) on the executor's threads, and passes on the first
+// exception.
+void on_every_shard(const prefopt::executor& threads, const std::function<void(std::size_t)>& work);
 
 // Rows for the scored bytes of some sequences: what the model and prefopt read.
 struct packed {
@@ -40,6 +43,9 @@ packed pack(std::span<const sequence* const> sequences, Eigen::Index window);
 
 class scorer {
 public:
+    // The threads must outlive the scorer; serial without.
+    explicit scorer(prefopt::executor threads = {}) : threads_(threads) {}
+
     struct dropout_plan {
         double probability = 0.0;
         std::uint64_t seed = 0;
@@ -71,6 +77,7 @@ private:
         Eigen::VectorXf gradient;
     };
 
+    prefopt::executor threads_;
     std::array<shard, shards> shards_;
     std::size_t trained_bytes_ = 0;
 };
@@ -79,6 +86,7 @@ struct sampling_options {
     double temperature = 1.0;
     std::size_t longest = 160;  // bytes
     std::uint64_t seed = 1;
+    prefopt::executor threads{};
 };
 
 // One answer per prompt drawn from the model, as sequences ready to be scored. A draw that has not

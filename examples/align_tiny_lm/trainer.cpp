@@ -64,8 +64,8 @@ double mean(const std::vector<double>& values) {
 }  // namespace
 
 examiner::examiner(const language_model& frozen, const std::vector<preference>& held_out,
-                   std::uint64_t seed)
-    : pool_(held_out), frozen_(&frozen), seed_(seed) {
+                   std::uint64_t seed, prefopt::executor threads)
+    : pool_(held_out), frozen_(&frozen), seed_(seed), threads_(threads), scorer_(threads) {
     for (const auto& pair : held_out) {
         if (prompts_.size() < examined_samples) prompts_.push_back(pair.prompt);
         if (pair.chosen == pair.rejected) ++ties_;
@@ -101,7 +101,7 @@ measures examiner::examine(const language_model& policy, const objective& judge,
     out.policy_accuracy = without_reference.accuracy();
     out.margin = against_frozen.margin();
     out.chosen_change = mean(chosen) - mean(frozen_chosen);
-    const auto drawn = sample(policy, prompts_, {1.0, 160, seed_});
+    const auto drawn = sample(policy, prompts_, {1.0, 160, seed_, threads_});
     prefopt::preference_metrics samples;
     samples.add_samples(scorer_.log_probs(policy, drawn), scorer_.log_probs(*frozen_, drawn));
     out.kl = samples.kl();
@@ -123,7 +123,7 @@ tuned_model fine_tune(const split& data, const training_options& options) {
     adamw optimizer({.learning_rate = options.tuning_rate, .weight_decay = options.weight_decay},
                     out.model.parameters().size(), steps);
     progress_bar bar("fine-tuning", steps, options.quiet);
-    scorer work;
+    scorer work(options.threads);
     Eigen::VectorXf gradient;
     const auto start = clock_type::now();
     double spent = 0.0;
@@ -148,7 +148,7 @@ tuned_model fine_tune(const split& data, const training_options& options) {
                 note("nats/byte", -std::accumulate(scores.begin(), scores.end(), 0.0) / bytes));
         }
         spent = seconds_since(start);
-        const auto scores = scorer().log_probs(out.model, unseen);
+        const auto scores = scorer(options.threads).log_probs(out.model, unseen);
         out.held_out_nats.push_back(-std::accumulate(scores.begin(), scores.end(), 0.0) /
                                     static_cast<double>(unseen_bytes));
     }
@@ -162,7 +162,7 @@ aligned_model align(const language_model& frozen, const split& data, examiner& h
     language_model reference = frozen;
     const answer_pool pool(data.training);
     const auto judge = make_objective(objective_of);
-    scorer work, reading;
+    scorer work(options.threads), reading(options.threads);
 
     // Log-probs under a fixed reference are computed once; under one that moves they would be those
     // of another model after the first step, so they are computed with every batch.

@@ -30,6 +30,7 @@ struct training_options {
     double weight_decay = 0.05;
     std::size_t points = 4;  // examinations per epoch of alignment
     bool quiet = false;
+    prefopt::executor threads{};  // serial without; the results are the same
 };
 
 // What the held-out pairs say about a policy.
@@ -66,7 +67,7 @@ struct aligned_model {
 class examiner {
 public:
     examiner(const language_model& frozen, const std::vector<preference>& held_out,
-             std::uint64_t seed);
+             std::uint64_t seed, prefopt::executor threads = {});
 
     measures examine(const language_model& policy, const objective& judge, double beta);
 
@@ -79,6 +80,7 @@ private:
     const language_model* frozen_;
     std::vector<double> frozen_scores_;
     std::uint64_t seed_;
+    prefopt::executor threads_;
     std::size_t ties_ = 0;
     scorer scorer_;
 };

@@ -156,7 +156,7 @@ private:
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             lane_sum<> sum;
             std::int64_t count = 0;
-            for (; next != rows.end() && next->row < s.end_of(b); ++next) {
+            for (; next != rows.end() && next->row < s.start(b + 1); ++next) {
                 const double log_prob = finish<T>(next->partial, set).log_prob;
                 if (!is_finite(log_prob)) ++report.nonfinite;
                 sum.add(count++, log_prob);

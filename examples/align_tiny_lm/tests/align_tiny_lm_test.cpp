@@ -14,6 +14,7 @@
 
 #include <prefopt/adapters/eigen.hpp>
 #include <prefopt/dpo.hpp>
+#include <prefopt/executors/thread_pool.hpp>
 #include <prefopt/log_probs.hpp>
 
 #include <cmath>
@@ -255,6 +256,8 @@ TEST_CASE("a wrong command line is refused", "[align_tiny_lm]") {
     CHECK_THROWS_AS(parse({"--beta", "0.1,x"}), tiny::usage_error);
     CHECK_THROWS_AS(parse({"--loss", "dop"}), tiny::usage_error);
     CHECK_THROWS_AS(parse({"--unknown"}), tiny::usage_error);
+    CHECK_THROWS_AS(parse({"--threads", "-1"}), tiny::usage_error);
+    CHECK(parse({"--threads", "3"}).threads == 3);
     CHECK(parse({"--beta", "0.1,0.3"}).betas == std::vector<double>{0.1, 0.3});
     CHECK(contains(parse({"--help"}).help, "--beta"));
 }
@@ -271,6 +274,38 @@ TEST_CASE("a seed decides the table", "[align_tiny_lm]") {
             other.training.seed = 2;
             CHECK(first != table_of(other));
         }
+    }
+}
+
+TEST_CASE("the number of threads changes nothing", "[align_tiny_lm]") {
+    auto settings = tiny_run("dpo", "soft");
+    settings.threads = 1;
+    const auto serial = table_of(settings);
+    for (const int threads : {0, 2, 3, 7}) {
+        settings.threads = threads;
+        CHECK(table_of(settings) == serial);
+    }
+
+    // The scores themselves, of batches that are no multiple of the shards, to the bit.
+    const tiny::language_model model(tiny::model_shape{}, 5);
+    std::vector<sequence> answers;
+    for (int i = 0; i < 7; ++i) {
+        answers.push_back(
+            tiny::make_sequence("Count.", std::string(std::size_t(90 - 10 * i), 'x')));
+    }
+    prefopt::thread_pool pool({.threads = 3});
+    for (const std::size_t size : {1U, 3U, 4U, 7U}) {
+        std::vector<const sequence*> batch;
+        for (std::size_t i = 0; i < size; ++i) batch.push_back(&answers[i]);
+        const std::vector<double> coefficients(size, 0.5);
+        Eigen::VectorXf alone = Eigen::VectorXf::Zero(model.parameters().size()), shared = alone;
+        tiny::scorer serially, together(pool);
+        CHECK(serially.log_probs(model, batch) == together.log_probs(model, batch));
+        CHECK(serially.forward(model, batch, {0.5, 1, 2}) ==
+              together.forward(model, batch, {0.5, 1, 2}));
+        serially.backward(model, coefficients, alone);
+        together.backward(model, coefficients, shared);
+        CHECK(alone == shared);
     }
 }
 

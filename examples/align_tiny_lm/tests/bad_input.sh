@@ -79,6 +79,7 @@ refuse '--every' --every 0
 refuse '--epochs' --epochs=-3
 refuse '--dropout' --dropout 1
 refuse '--seed' --seed one
+refuse '--threads' --threads=-1
 refuse '--nonsense' --nonsense
 
 # An output directory that cannot be one.

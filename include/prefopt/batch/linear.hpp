@@ -33,25 +33,13 @@ struct linear_batch : sequence_batch {
     template <class H, class W, class Y>
     linear_batch(const H& hidden, const W& weights_, const Y& labels_,
                  const index_input<1>& offsets_, const input<1>& bias_, const input<1>& g = {})
-        : sequence_batch(hidden, labels_, {.offsets = offsets_}),
+        : sequence_batch(hidden, labels_, offsets_, {}),
           weights(weights_),
           bias(bias_),
           grad_sum(g) {}
 
-    [[nodiscard]] std::ptrdiff_t rows() const noexcept {
-        return logits.extents[0] * logits.extents[1];
-    }
     [[nodiscard]] std::ptrdiff_t width() const noexcept { return logits.extents[2]; }
     [[nodiscard]] std::ptrdiff_t vocab() const noexcept { return weights.extents[0]; }
-    [[nodiscard]] std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
-        const std::ptrdiff_t inner = logits.extents[1];
-        return static_cast<std::ptrdiff_t>(labels(row / inner, row % inner));
-    }
-    /// One past the last row of sequence b.
-    [[nodiscard]] std::ptrdiff_t end_of(std::ptrdiff_t b) const noexcept {
-        return offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1))
-                                 : (b + 1) * logits.extents[1];
-    }
 };
 
 /// (outer, T, D) as a matrix of outer * T rows; a stride of 0 where it is none a gemm can take.
@@ -123,7 +111,7 @@ struct linear_plan {
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             double coefficient = 1;
             if (s.grad_sum.has_value) load_block(s.grad_sum, b, 1, &coefficient);
-            for (const std::ptrdiff_t end = s.end_of(b); row < end; ++row)
+            for (const std::ptrdiff_t end = s.start(b + 1); row < end; ++row)
                 if (const std::ptrdiff_t y = s.label(row); y >= 0 && !is_zero(coefficient))
                     f(row, y, coefficient);
         }

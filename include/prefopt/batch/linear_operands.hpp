@@ -155,13 +155,13 @@ inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
     const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
     const shape v = length(s.vocab());
     const shape all{2, {s.vocab(), s.width()}};
-    operand given = describe_memory("partials", partials, length(s.rows()));
-    given.is_output = false;
     const status found = check_operands(
         {apart(rows), apart(describe("weights", s.weights, all)),
          describe_as("labels", s.labels, s.rank - 1, tokens), describe("offsets", s.offsets),
-         apart(describe("bias", s.bias, v)), given, apart(describe("grad_sum", s.grad_sum, b)),
-         describe("sum", out.sum, b), describe_memory("count", out.count, b),
+         apart(describe("bias", s.bias, v)),
+         describe_memory("partials", partials, length(s.rows())),
+         apart(describe("grad_sum", s.grad_sum, b)), describe("sum", out.sum, b),
+         describe_memory("count", out.count, b),
          describe_memory("partials", out.partials, length(s.rows())),
          describe_as("grad_hidden", to.hidden.rows, to.hidden.rank, rows.extents, "hidden"),
          describe("grad_weights", to.weights, all, "weights"), describe("grad_bias", to.bias, v),

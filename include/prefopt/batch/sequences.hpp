@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,12 +18,30 @@
 
 namespace prefopt::inline PREFOPT_ABI {
 
+/// Options of sequence_log_probs_backward.
+struct sequence_backward_options {
+    /// As in sequence_options, which convert to these.
+    index_input<1> offsets{};
+    prefopt::executor executor{};
+    /// (N), one per row, as sequence_log_probs wrote them for these logits and labels: the sums of
+    /// exponentials need not be taken again. Those of unscored rows are not looked at.
+    std::optional<std::span<const row_partial>> partials{};
+};
+
 /// Options of the functions over logits.
 struct sequence_options {
     /// Packed batches: (B + 1) row offsets into (N, V) logits; sequence b is rows
     /// [offsets(b), offsets(b + 1)). Equal neighbours are an empty sequence. Without offsets,
     /// (N, V) rows are one sequence.
     index_input<1> offsets{};
+
+    /// Runs ranges of rows, see core/executor.hpp: `{.executor = pool}`. Serial without one. The
+    /// results have the same bits, whatever runs them.
+    prefopt::executor executor{};
+
+    constexpr operator sequence_backward_options() const noexcept {  // NOLINT: implicit by design
+        return {.offsets = offsets, .executor = executor};
+    }
 };
 
 namespace detail {
@@ -74,18 +93,31 @@ operand describe_as(const char* name, const Operand& t, std::size_t rank, shape 
     return o;
 }
 
-/// Rows of logits, their labels, and how they fall into sequences.
+/// Rows of a batch that are seen at once: row (outer, t) of the logits and those after it.
+struct row_tile {
+    std::ptrdiff_t number = 0;  ///< of the first row
+    std::ptrdiff_t outer = 0;
+    std::ptrdiff_t t = 0;
+    std::ptrdiff_t count = 0;
+    std::ptrdiff_t label[static_cast<std::size_t>(tile_rows)];  ///< negative: not scored
+};
+
+/// Rows of logits, their labels, how they fall into sequences, and who runs them. Rows are numbered
+/// through, 0 to rows(), whether they are (B, T) or packed; a sequence is a range of them.
 struct sequence_batch {
     input<3> logits{};
     index_input<2> labels{};
     index_input<1> offsets{};
+    prefopt::executor executor{};
     std::size_t rank = 3;  ///< of the caller's logits
 
     template <class L, class Y>
-    sequence_batch(const L& logits_, const Y& labels_, const sequence_options& o)
+    sequence_batch(const L& logits_, const Y& labels_, const index_input<1>& offsets_,
+                   const prefopt::executor& executor_)
         : logits(lift<input, 3>(logits_)),
           labels(lift<index_input, 2>(labels_)),
-          offsets(o.offsets),
+          offsets(offsets_),
+          executor(executor_),
           rank(adapter<L>::rank) {
         static_assert(adapter<L>::rank == adapter<Y>::rank + 1,
                       "prefopt: labels have one dimension less than logits: (B, T, V) with (B, T), "
@@ -95,24 +127,56 @@ struct sequence_batch {
     [[nodiscard]] std::ptrdiff_t sequences() const noexcept {
         return offsets.has_value ? offsets.extents[0] - 1 : logits.extents[0];
     }
+    [[nodiscard]] std::ptrdiff_t rows() const noexcept {
+        return logits.extents[0] * logits.extents[1];
+    }
     [[nodiscard]] std::ptrdiff_t vocab() const noexcept { return logits.extents[2]; }
 
-    /// Calls f(outer, row, n, labels) for the rows of sequence b, [row, row + n) of `outer` of the
-    /// logits, in order and as many at once as their layout wants. f may change the labels.
-    template <class F>
-    void for_each_tile(std::ptrdiff_t b, const F& f) const {
-        const std::ptrdiff_t outer = offsets.has_value ? 0 : b;
-        const auto first = offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : 0;
-        const auto last =
-            offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b + 1)) : logits.extents[1];
-        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
-        std::ptrdiff_t label[static_cast<std::size_t>(tile_rows)];
-        for (std::ptrdiff_t row = first; row < last; row += most) {
-            const std::ptrdiff_t n = last - row < most ? last - row : most;
-            for (std::ptrdiff_t i = 0; i < n; ++i)
-                label[i] = static_cast<std::ptrdiff_t>(labels(outer, row + i));
-            f(outer, row, n, label);
+    /// Sequence b is the rows [start(b), start(b + 1)).
+    [[nodiscard]] std::ptrdiff_t start(std::ptrdiff_t b) const noexcept {
+        return offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : b * logits.extents[1];
+    }
+
+    [[nodiscard]] std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
+        const std::ptrdiff_t inner = logits.extents[1];
+        return static_cast<std::ptrdiff_t>(labels(row / inner, row % inner));
+    }
+
+    /// The sequence that a row belongs to.
+    [[nodiscard]] std::ptrdiff_t sequence_of(std::ptrdiff_t row) const noexcept {
+        if (!offsets.has_value) return row / logits.extents[1];
+        std::ptrdiff_t first = 0;  // start(first) <= row < start(last)
+        for (std::ptrdiff_t last = sequences(); last - first > 1;) {
+            const std::ptrdiff_t middle = first + (last - first) / 2;
+            (start(middle) <= row ? first : last) = middle;
         }
+        return first;
+    }
+
+    /// Calls f(tile) for the rows [begin, end), as many at once as their layout wants. f may change
+    /// the labels.
+    template <class F>
+    void for_each_tile(std::ptrdiff_t begin, std::ptrdiff_t end, const F& f) const {
+        const std::ptrdiff_t inner = logits.extents[1];
+        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
+        row_tile tile;
+        for (std::ptrdiff_t row = begin; row < end; row += tile.count) {
+            tile.number = row;
+            tile.outer = row / inner;
+            tile.t = row % inner;
+            tile.count = std::min({most, inner - tile.t, end - row});
+            for (std::ptrdiff_t i = 0; i < tile.count; ++i)
+                tile.label[i] = static_cast<std::ptrdiff_t>(labels(tile.outer, tile.t + i));
+            f(tile);
+        }
+    }
+
+    /// f(begin, end) over `n` rows, by the executor where they are worth it: a row costs as much as
+    /// some elements, however short.
+    template <class F>
+    void for_range(std::ptrdiff_t n, const F& f) const {
+        constexpr std::ptrdiff_t least = 64;
+        if (n > 0) detail::for_range(executor, n, n * std::max(vocab(), least), f);
     }
 };
 
@@ -150,27 +214,38 @@ inline status check_labels(const index_input<2>& labels, std::ptrdiff_t vocab) n
     return {};
 }
 
-/// Everything a call over logits checks; grad_sum, written, sums and counts may be absent.
-inline status check_sequences(const sequence_batch& s, const char* written_name,
-                              const output<3>& written, const input<1>& grad_sum,
-                              const output<1>& sums,
-                              std::optional<std::span<std::int64_t>> counts = {}) {
+/// What a call over logits reads and writes beside the batch itself; all may be absent.
+struct sequence_memory {
+    const char* written_name = "";
+    output<3> written{};
+    input<1> grad_sum{};
+    output<1> sum{};
+    std::optional<std::span<std::int64_t>> count{};
+    std::optional<std::span<row_partial>> partials{};
+    std::optional<std::span<const row_partial>> given_partials{};
+};
+
+/// Everything a call over logits checks.
+inline status check_sequences(const sequence_batch& s, const sequence_memory& m) {
     const std::size_t rank = s.rank;
     operand logits = describe_as("logits", s.logits, rank);
     shape rows = logits.extents;
     rows.rank = rank - 1;
     // What is written in place is checked as an output only.
-    const bool in_place = written.has_value && std::string_view(written_name) == logits.name;
+    const bool in_place = m.written.has_value && std::string_view(m.written_name) == logits.name;
     if (s.offsets.has_value && rank == 3)
         return fault(errc::bad_parameter, "offsets",
                      "is for packed (N, V) logits; (B, T, V) has its sequences already");
     logits.present = !in_place;
     const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
+    const shape n = length(s.rows());
     const status found = check_operands(
         {logits, describe_as("labels", s.labels, rank - 1, rows), describe("offsets", s.offsets),
-         describe("grad_sum", grad_sum, b),
-         describe_as(written_name, written, rank, logits.extents, in_place ? "" : "logits"),
-         describe("sum", sums, b), describe_memory("count", counts, b)});
+         describe("grad_sum", m.grad_sum, b),
+         describe_as(m.written_name, m.written, rank, logits.extents, in_place ? "" : "logits"),
+         describe("sum", m.sum, b), describe_memory("count", m.count, b),
+         describe_memory("partials", m.partials, n),
+         describe_memory("partials", m.given_partials, n)});
     if (!found.ok()) return found;
     if (const status bad = check_offsets(s.offsets, s.logits.extents[1]); !bad.ok()) return bad;
     return check_labels(s.labels, s.vocab());

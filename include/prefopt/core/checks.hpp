@@ -71,7 +71,7 @@ operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const
     return o;
 }
 
-/// Describes memory that is written but is no tensor of reals: it may coincide with nothing.
+/// Describes memory that is no tensor of reals. What is written may coincide with nothing.
 template <class T>
 operand describe_memory(const char* name, std::optional<std::span<T>> memory, shape wanted = {}) {
     operand o;
@@ -83,7 +83,7 @@ operand describe_memory(const char* name, std::optional<std::span<T>> memory, sh
     o.alignment = alignof(T);
     o.extents = length(static_cast<std::ptrdiff_t>(memory->size()));
     o.strides[0] = 1;
-    o.is_output = true;
+    o.is_output = !std::is_const_v<T>;
     o.wanted = wanted;
     return o;
 }

@@ -149,6 +149,24 @@ constexpr decltype(auto) with_scalar(scalar_kind kind, F&& f) {
     }
 }
 
+/// The library's own type of each kind.
+template <scalar_kind Kind>
+struct stored_as {
+    using type = float;
+};
+template <>
+struct stored_as<scalar_kind::f64> {
+    using type = double;
+};
+template <>
+struct stored_as<scalar_kind::bf16> {
+    using type = prefopt::bf16;
+};
+template <>
+struct stored_as<scalar_kind::fp16> {
+    using type = prefopt::fp16;
+};
+
 /// The type a scalar is computed in after loading: float or double.
 template <real_scalar S>
 using compute_t = result_scalar_t<S>;

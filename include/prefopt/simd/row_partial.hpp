@@ -18,7 +18,7 @@
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
-#include <prefopt/simd/row_log_prob.hpp>
+#include <prefopt/simd/row_direction.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -94,21 +94,14 @@ row_statistics<T> finish(const row_partial& p, instruction_set set) noexcept {
         r.log_prob = x;
         return r;
     }
+    const bool absurd = is_finite(x) && magnitude_bits(x) >= magnitude_bits(largest_vector_logit);
+    if (set != instruction_set::scalar && is_zero(p.maximum) && !absurd)
+        return vector_statistics<T>(x, {p.sum, p.exponent}, set);
     if (!alone) {
         const double_double lead = double_double::sum(p.maximum, -x);
         double_double behind = lag(p.exponent, -lead.high, p.sum);
         behind.low += lead.low;
         finish_statistics(r, behind);
-    }
-    const bool absurd = is_finite(x) && magnitude_bits(x) >= magnitude_bits(largest_vector_logit);
-    if (set != instruction_set::scalar && is_zero(p.maximum) && !absurd) {
-        const double own = std::nearbyint(x * log2e<double>);
-        r.exponent = alone || own > p.exponent ? own : p.exponent;
-        const double_double behind = lag(r.exponent, x, 1.0);
-        r.sum =
-            p.sum * std::exp2(p.exponent - r.exponent) + std::exp(-behind.high) * (1 - behind.low);
-        r.set = set;
-        return r;
     }
     // exp(-infinity) of a label that is masked is 0, and does not count
     const double top = lag(p.exponent, -p.maximum, 1.0).high;
@@ -122,6 +115,16 @@ row_statistics<T> finish(const row_partial& p, instruction_set set) noexcept {
         r.sum += p.sum * std::exp(others.high) * (1 + (others.low + lead.low));
     }
     return r;
+}
+
+/// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
+/// A row of -infinity alone has log-prob -infinity and zero gradient; any NaN or +infinity gives
+/// NaN; -infinity entries beside finite ones (a masked vocabulary) contribute exactly nothing.
+template <real_scalar S>
+row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
+                                          std::ptrdiff_t label) noexcept {
+    const instruction_set set = active_instruction_set();
+    return finish<compute_t<S>>(partial_of(row, vocab, stride, label, set), set);
 }
 
 }  // namespace detail

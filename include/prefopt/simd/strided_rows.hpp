@@ -15,7 +15,7 @@
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
-#include <prefopt/simd/row_log_prob.hpp>
+#include <prefopt/simd/row_partial.hpp>
 
 #define PREFOPT_KERNELS <prefopt/simd/strided_rows.inc>
 #include <prefopt/simd/for_each_set.inc>
@@ -50,34 +50,36 @@ inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcep
     return false;
 }
 
-/// r[i] = row_log_prob of row i, left alone where label[i] is negative.
+/// p[i] = partial_of row i, left alone where label[i] is negative.
 template <real_scalar S>
-void row_log_probs(const row_range<const S>& rows, const std::ptrdiff_t* label,
-                   row_statistics<compute_t<S>>* r) noexcept {
-    if (!rows.side_by_side() || rows.count == 1 || !any_label(label, rows.count)) {
-        for (std::ptrdiff_t i = 0; i < rows.count; ++i)
-            if (label[i] >= 0) r[i] = row_log_prob(rows.row(i), rows.vocab, rows.stride, label[i]);
-        return;
-    }
-    const instruction_set set = active_instruction_set();
-    base2_sum others[static_cast<std::size_t>(tile_rows)];
+void row_partials(const row_range<const S>& rows, const std::ptrdiff_t* label, instruction_set set,
+                  row_partial* p) noexcept {
     bool done[static_cast<std::size_t>(tile_rows)] = {};
-    with_set(
-        set,
-        [&](auto level) {
-            tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab, label,
-                                      others, done);
-        },
-        [] {});
-    for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
-        if (label[i] < 0) continue;
-        const S* row = rows.row(i);
-        const auto x = static_cast<double>(load(row + label[i] * rows.stride));
-        if (done[i] && magnitude_bits(x) < magnitude_bits(largest_vector_logit))
-            r[i] = vector_statistics<compute_t<S>>(x, others[i], set);
-        else
-            r[i] = row_log_prob(row, rows.vocab, rows.stride, label[i]);
+    if (rows.side_by_side() && rows.count > 1 && any_label(label, rows.count)) {
+        base2_sum others[static_cast<std::size_t>(tile_rows)];
+        with_set(
+            set,
+            [&](auto level) {
+                tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab,
+                                          label, others, done);
+            },
+            [] {});
+        for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+            if (done[i] && label[i] >= 0)
+                p[i] = {others[i].sum, others[i].exponent, 0,
+                        static_cast<double>(load(rows.row(i) + label[i] * rows.stride))};
     }
+    for (std::ptrdiff_t i = 0; i < rows.count; ++i)
+        if (!done[i] && label[i] >= 0)
+            p[i] = partial_of(rows.row(i), rows.vocab, rows.stride, label[i], set);
+}
+
+/// r[i] = finish(p[i]), left alone where label[i] is negative.
+template <class T>
+void finish_rows(const row_partial* p, const std::ptrdiff_t* label, std::ptrdiff_t count,
+                 instruction_set set, row_statistics<T>* r) noexcept {
+    for (std::ptrdiff_t i = 0; i < count; ++i)
+        if (label[i] >= 0) r[i] = finish<T>(p[i], set);
 }
 
 /// row_direction of every row; zeros where label[i] is negative.

@@ -69,35 +69,6 @@ void finish_statistics(row_statistics<T>& r, double_double behind) noexcept {
     r.miss = derivative + derivative * (1 - derivative) * behind.low;
 }
 
-/// The scalar kernel: any stride, any input.
-template <real_scalar S>
-row_statistics<compute_t<S>> scalar_row_log_prob(const S* row, std::ptrdiff_t vocab,
-                                                 std::ptrdiff_t stride,
-                                                 std::ptrdiff_t label) noexcept {
-    using T = compute_t<S>;
-    const auto at = [=](std::ptrdiff_t i) { return load(row + i * stride); };
-    const T x = at(label);
-    const auto [others, sum] = sum_of_exponentials<T>(vocab, at, label);
-    row_statistics<T> r;
-    r.maximum = x > others ? x : others;
-    if (is_minus_infinity(x) && is_minus_infinity(others) && !is_nan(sum)) {
-        r.log_prob = -std::numeric_limits<double>::infinity();
-        return r;
-    }
-    if (is_nan(x) || is_nan(sum) || (is_infinite(x) && x > 0)) {
-        r.log_prob = r.miss = r.sum = std::numeric_limits<double>::quiet_NaN();
-        return r;
-    }
-    const auto lead = double_double::sum(static_cast<double>(others), -static_cast<double>(x));
-    if (sum != 0) {
-        double_double behind = double_double::sum(lead.high, std::log(sum));
-        behind.low += lead.low;
-        finish_statistics(r, behind);
-    }
-    r.sum = x > others ? 1 + sum * std::exp(lead.high) : sum + std::exp(-lead.high);
-    return r;
-}
-
 /// The statistics of a row with logit x at the label, from the sum of the others.
 template <class T>
 row_statistics<T> vector_statistics(double x, const base2_sum& others,
@@ -111,35 +82,6 @@ row_statistics<T> vector_statistics(double x, const base2_sum& others,
             std::exp(-behind.high) * (1 - behind.low);
     r.set = set;
     return r;
-}
-
-/// The vector kernels; false where the scalar one is needed.
-template <real_scalar S>
-bool vector_row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
-                         std::ptrdiff_t label, instruction_set set,
-                         row_statistics<compute_t<S>>& r) noexcept {
-    const auto x = static_cast<double>(load(row + label * stride));
-    if (magnitude_bits(x) >= magnitude_bits(largest_vector_logit)) return false;
-    base2_sum others;
-    const bool done = with_set(
-        set,
-        [&](auto level) { return sum_of_exponentials(level, row, stride, vocab, label, others); },
-        [] { return false; });
-    if (done) r = vector_statistics<compute_t<S>>(x, others, set);
-    return done;
-}
-
-/// Statistics of one row of `vocab` logits at `stride` elements; 0 <= label < vocab.
-/// A row of -infinity alone has log-prob -infinity and zero gradient; any NaN or +infinity gives
-/// NaN; -infinity entries beside finite ones (a masked vocabulary) contribute exactly nothing.
-template <real_scalar S>
-row_statistics<compute_t<S>> row_log_prob(const S* row, std::ptrdiff_t vocab, std::ptrdiff_t stride,
-                                          std::ptrdiff_t label) noexcept {
-    const instruction_set set = active_instruction_set();
-    row_statistics<compute_t<S>> r;
-    if (set != instruction_set::scalar && vector_row_log_prob(row, vocab, stride, label, set, r))
-        return r;
-    return scalar_row_log_prob(row, vocab, stride, label);
 }
 
 /// Whether the direction of a row is the vectors': a factor that is not an ordinary number of
