@@ -402,3 +402,65 @@ TEST_CASE("long sums are kept in double, and every index in 64 bits", "[log_prob
     CHECK(std::abs(sequence_log_probs_in_place(two, seven).sum[1] - e) < 1e-6);
     CHECK((std::abs(logits(N - 1, 7) - 0.99512F) < 1e-4F && logits(0, 7) > 0.999F));
 }
+
+TEMPLATE_TEST_CASE("backward from the forward's partials has the same bits", "[log_probs]", float,
+                   double, prefopt::bf16) {
+    // Rows of every kind: ordinary, confident, masked words, NaN, absurd sizes, not scored.
+    constexpr std::ptrdiff_t rows = 9, V = 301;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    std::vector<TestType> x(static_cast<std::size_t>(rows * V));
+    std::mt19937 random(77);
+    std::normal_distribution<double> normal(0, 3);
+    for (TestType& v : x) detail::store(&v, normal(random));
+    const auto set = [&](std::ptrdiff_t row, std::ptrdiff_t i, double v) {
+        detail::store(&x[static_cast<std::size_t>(row * V + i)], v);
+    };
+    set(1, 5, 60.0);
+    for (std::ptrdiff_t i = 100; i < V; ++i) set(2, i, -infinity);
+    set(3, 9, std::numeric_limits<double>::quiet_NaN());
+    set(4, 7, 3e8);
+    for (std::ptrdiff_t i = 0; i < V; ++i) set(5, i, -infinity);
+    set(8, 0, -infinity);
+    const ints y{3, 5, 50, 8, 7, 0, -1, 300, 0};
+    const ints offsets{0, 4, 9};
+    const std::vector<double> coefficient{0.25, -3.0};
+    for (const bool by_column : {false, true}) {
+        std::vector<TestType> memory(x.size());
+        const view logits = by_column ? view(memory.data(), {rows, V}, {std::ptrdiff_t{1}, rows})
+                                      : view(memory.data(), {rows, V});
+        for (std::ptrdiff_t r = 0; r < rows; ++r)
+            for (std::ptrdiff_t i = 0; i < V; ++i)
+                logits(r, i) = x[static_cast<std::size_t>(r * V + i)];
+        std::vector<row_partial> partials(static_cast<std::size_t>(rows), row_partial{.label = 7});
+        std::vector<double> sums(2);
+        sequence_log_probs.into(logits, y, {.sum = sums, .partials = partials},
+                                {.offsets = offsets});
+        CHECK(partials[6].label == 7);  // not scored: left alone
+        CHECK(partials[6].sum == 0);
+        double sum = 0;
+        for (const std::size_t row : {0U, 1U, 2U}) sum += partials[row].log_prob();
+        CHECK(std::abs(sum -
+                       sequence_log_probs(view(logits.data, {3, V}, logits.strides), ints{3, 5, 50})
+                           .sum[0]) < 1e-12 * std::abs(sum));
+        std::vector<TestType> without(x.size()), with(x.size());
+        const auto like = [&](std::vector<TestType>& to) {
+            return view(to.data(), {rows, V}, logits.strides);
+        };
+        sequence_log_probs_backward(logits, y, coefficient, like(without), {.offsets = offsets});
+        sequence_log_probs_backward(logits, y, coefficient, like(with),
+                                    {.offsets = offsets, .partials = partials});
+        CHECK(std::memcmp(with.data(), without.data(), x.size() * sizeof(TestType)) == 0);
+
+        // A changed partial changes its row: they are what is used.
+        partials[0].sum *= 2;
+        sequence_log_probs_backward(logits, y, coefficient, like(with),
+                                    {.offsets = offsets, .partials = partials});
+        CHECK(std::memcmp(with.data(), without.data(), x.size() * sizeof(TestType)) != 0);
+
+        const auto few = std::span<const row_partial>(partials).first(8);
+        const auto refused = sequence_log_probs_backward.check(
+            logits, y, coefficient, like(with), {.offsets = offsets, .partials = few});
+        CHECK(refused.code == errc::shape_mismatch);
+        CHECK(std::string_view(refused.argument) == "partials");
+    }
+}
