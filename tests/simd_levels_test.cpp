@@ -359,14 +359,14 @@ TEMPLATE_TEST_CASE("16-bit numbers, all of them, and the ties between them", "[s
 
 TEST_CASE("doubles: apart into mantissa and exponent, from and to float", "[simd][levels]") {
     random_bits random{5};
-    std::vector<double> x{1.0, 2.0, 0.5, std::sqrt(0.5), std::sqrt(2.0)};
+    std::vector<double> x{1.0, 2.0, 0.5, 0.75, std::nextafter(0.75, 0.0), 1.5};
     while (x.size() < 6400)
         x.push_back(
             std::ldexp(random.number(1, 0x1p-24), static_cast<int>(random() % 2045) - 1022));
     const auto mantissa = [](double y) {
         int k = 0;
         const double m = std::frexp(y, &k);
-        return m < 0.70710678118654746 ? 2 * m : m;
+        return m < 0.75 ? 2 * m : m;
     };
     check_op<double>(operation::split, x, x, x,
                      [&](double y, double, double) { return mantissa(y); });
@@ -464,7 +464,7 @@ TEST_CASE("the bits of the elementwise functions are the same on every machine",
     };
     for (const auto set : vector_sets()) {
         CAPTURE(prefopt::to_string(set));
-        CHECK(hash_of(set, float(), -64, 0x1p-17) == 0x99e985057ed5d0cfU);
-        CHECK(hash_of(set, double(), -512, 0x1p-14) == 0xea3266fd7b28684cU);
+        CHECK(hash_of(set, float(), -64, 0x1p-17) == 0x900a82d2fbe078bdU);
+        CHECK(hash_of(set, double(), -512, 0x1p-14) == 0xd817b1ed291cf5ccU);
     }
 }

@@ -68,21 +68,27 @@ struct quad_real {
     friend quad_real log1p(quad_real x) { return log1pq(x.value); }
 };
 
+/// The unit in the last place of an exact value as a T: never below the least subnormal.
+template <class T>
+quad unit_in_the_last_place(quad exact) {
+    constexpr int digits = std::numeric_limits<T>::digits;
+    constexpr int least = std::numeric_limits<T>::min_exponent - digits;  // exponent of denorm_min
+    const auto magnitude = static_cast<long double>(fabsq(exact));  // 0 where it is below any T
+    int exponent = least;
+    if (magnitude > 0) {
+        int e = 0;
+        std::frexp(magnitude, &e);
+        exponent = e - digits > least ? e - digits : least;
+    }
+    return ldexpq(quad(1), exponent);
+}
+
 /// |computed - exact| in units of the last place of the exact value, floored at the least
 /// subnormal.
 template <class T>
 double ulps(T computed, quad exact) {
-    const quad magnitude = fabsq(exact);
-    constexpr int digits = std::numeric_limits<T>::digits;
-    constexpr int least = std::numeric_limits<T>::min_exponent - digits;  // exponent of denorm_min
-    int exponent = least;
-    if (magnitude > 0) {
-        int e = 0;
-        std::frexp(static_cast<long double>(magnitude), &e);
-        exponent = e - digits > least ? e - digits : least;
-    }
-    const quad unit = ldexpq(quad(1), exponent);
-    return static_cast<double>(fabsq(static_cast<quad>(computed) - exact) / unit);
+    return static_cast<double>(fabsq(static_cast<quad>(computed) - exact) /
+                               unit_in_the_last_place<T>(exact));
 }
 
 }  // namespace test

@@ -26,9 +26,6 @@ struct lane_sum {
         A& sum = lane[static_cast<std::size_t>(position) % lane.size()];
         sum = sum + term;
     }
-    constexpr void scale(const A& factor) noexcept {
-        for (A& x : lane) x = x * factor;
-    }
     [[nodiscard]] constexpr A total() const noexcept {
         auto t = lane;
         for (std::size_t width = t.size() / 2; width > 0; width /= 2)

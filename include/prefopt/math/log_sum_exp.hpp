@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // log_sum_exp, and the sum of exponentials under it: taken block by block with the maximum removed,
-// summed in 64 fixed lanes, in double for float data. One pass over memory, no overflow at any
-// finite input, and an error that does not grow with the length.
+// each block summed in 64 fixed lanes, in double for float data. One pass over memory, no overflow
+// at any finite input, and an error that hardly grows with the length.
 
 #pragma once
 
@@ -64,7 +64,7 @@ scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t
     using A = accumulator_t<T>;
     constexpr std::ptrdiff_t block = 2048;
     T maximum = minus_infinity<T>();
-    lane_sum<A> lanes;
+    A sum{};
     // A block is at most two runs: the skipped position splits it.
     const auto in_runs = [skip](std::ptrdiff_t first, std::ptrdiff_t last, const auto& visit) {
         if (skip < first || skip >= last) return visit(first, last);
@@ -81,16 +81,18 @@ scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t
             }
         });
         if (top > maximum) {
-            if (!is_minus_infinity(maximum)) lanes.scale(exp(A(maximum) - A(top)));
+            if (!is_minus_infinity(maximum)) sum = sum * exp(A(maximum) - A(top));
             maximum = top;
         }
         // With no finite maximum yet, nothing is subtracted: exp(-infinity) is 0, NaN stays NaN.
         const T reference = is_minus_infinity(maximum) ? T(0) : maximum;
+        lane_sum<A> lanes;
         in_runs(first, last, [&](std::ptrdiff_t i, std::ptrdiff_t end) {
             for (; i < end; ++i) lanes.add(i, A(exp(T(at(i) - reference))));
         });
+        sum = sum + lanes.total();
     }
-    return {maximum, lanes.total()};
+    return {maximum, sum};
 }
 
 }  // namespace detail

@@ -40,8 +40,37 @@ inline constexpr double exp2_coefficients<double>[] = {
 inline constexpr double log_2 = 0.6931471805599453;
 inline constexpr double log_2_rest = 2.3190468138462996e-17;
 
+/// log(2) cut short, so that its product with an exponent is exact; and what was cut off.
+template <class T>
+inline constexpr T log_2_short = T(0);
+template <>
+inline constexpr float log_2_short<float> = 0x1.62e4p-1F;
+template <>
+inline constexpr double log_2_short<double> = 0x1.62e42fefa38p-1;
+template <class T>
+inline constexpr T log_2_short_rest = T(0);
+template <>
+inline constexpr float log_2_short_rest<float> = 1.428606820309417232e-6F;
+template <>
+inline constexpr double log_2_short_rest<double> = 5.497923018708371175e-14;
+
+/// (e^r - 1 - r) / r^2 on [-log(2) / 2, log(2) / 2], highest power first, minimax in the relative
+/// error of e^r: 1.1e-10 in float, 8.4e-18 in double.
+template <class T>
+inline constexpr T exp_coefficients[1] = {};
+template <>
+inline constexpr float exp_coefficients<float>[] = {
+    1.989927406943394455e-4F, 1.394110853373981396e-3F, 8.333298483621827288e-3F,
+    4.166635289557691997e-2F, 0.1666666671899780815F,   0.5000000047118027495F};
+template <>
+inline constexpr double exp_coefficients<double>[] = {
+    2.510520647533483384e-8, 2.762635737327897739e-7, 2.755725542550290200e-6,
+    2.480150434668099867e-5, 1.984126987480068394e-4, 1.388888893248884780e-3,
+    8.333333333326140829e-3, 4.166666666657314190e-2, 0.1666666666666667099,
+    0.5000000000000005617};
+
 /// (log(1 + r) - r) / r^2, highest power first, minimax in the relative error of log(1 + r): in
-/// float on [0, 1], 1.6e-9; in double on [sqrt(1/2) - 1, sqrt(2) - 1], 1.9e-17.
+/// float on [0, 1], 1.6e-9; in double on [-1/4, 1/2], 3.1e-18.
 template <class T>
 inline constexpr T log1p_coefficients[1] = {};
 template <>
@@ -51,12 +80,12 @@ inline constexpr float log1p_coefficients<float>[] = {
     0.33332812810536243F,   -0.49999990598801785F};
 template <>
 inline constexpr double log1p_coefficients<double>[] = {
-    0.028295137411444494006,  -0.062710909436487530731, 0.065573280646139631255,
-    -0.055911849211364653498, 0.056305023868355377087,  -0.062052189330917060071,
-    0.066913889596303489285,  -0.071493517527292479998, 0.076909260287993174356,
-    -0.083328690408093492021, 0.090909539992795528727,  -0.10000018859138693092,
-    0.1111111029419922214,    -0.12499999560723349714,  0.14285714293176697514,
-    -0.16666666672162148198,  0.19999999999973217089,   -0.24999999999968795169,
-    0.33333333333333351985,   -0.50000000000000052021};
+    -0.0062209406094597041739, 0.024354855328925983536, -0.045103236555513782904,
+    0.055948911958981937129,   -0.05804874431151803655, 0.059149379443519471765,
+    -0.062268998967937979267,  0.066583485053079897405, -0.07143331445285905207,
+    0.07692927056940682556,    -0.08333376524486869669, 0.090908862801598857531,
+    -0.099999969210514914746,  0.1111111155532329885,   -0.12500000082935143357,
+    0.14285714281382339126,    -0.16666666665608919409, 0.20000000000017671412,
+    -0.25000000000005812743,   0.33333333333333314688,  -0.49999999999999990809};
 
 }  // namespace prefopt::inline PREFOPT_ABI::detail

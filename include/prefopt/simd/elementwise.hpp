@@ -3,7 +3,7 @@
 // log_sigmoid and sigmoid of arrays, float and double, with the widest vectors of the machine.
 //
 // Value and derivative come from one exponential in one call. Over the whole range, subnormal
-// results included: log_sigmoid within 1.8 ULP in float and 1.5 in double, its derivative and
+// results included: log_sigmoid within 1.8 ULP in float and 1.6 in double, its derivative and
 // sigmoid within 2.5; NaN in, NaN out (docs/accuracy.md). An element's bits do not depend on its
 // position, on the length, on whether AVX2 or AVX-512 is used, or on who runs it: each call takes
 // an executor as its last argument.
