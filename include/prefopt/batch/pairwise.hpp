@@ -10,7 +10,9 @@
 //     pair_term<T> term(T chosen_log_ratio, T rejected_log_ratio) const;   // any real scalar T
 //     T reward(T log_ratio) const;
 // and optionally `static constexpr bool length_averaged = true`: its term then sees log-ratios
-// divided by the number of scored tokens. PREFOPT_PAIRWISE_CALLS gives it operator(), into, check.
+// divided by the number of scored tokens. `static constexpr bool on_vectors = true` says that term
+// and reward choose with select (math/select.hpp) instead of branching on values: they then run on
+// packs of sixteen examples. PREFOPT_PAIRWISE_CALLS gives it operator(), into, check.
 
 #pragma once
 
