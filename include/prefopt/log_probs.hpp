@@ -3,9 +3,9 @@
 // From logits to sequence log-probs and back: where a trainer's time goes.
 //
 // `labels[b, t]` is the token that `logits[b, t]` predicts: already shifted (shift_labels does it).
-// A negative label is not scored: its row is not read (or, where rows lie side by side in memory as
-// in column-major logits, read with its neighbours but not looked at) and gets a zero gradient. Sums
-// are accumulated and returned in double whatever the logits are stored in.
+// A negative label is not scored: its row is not read (or, where rows lie side by side in memory
+// as in column-major logits, read with its neighbours but not looked at) and gets a zero gradient.
+// Sums are accumulated and returned in double whatever the logits are stored in.
 
 #pragma once
 
