@@ -48,7 +48,7 @@ struct call {
     std::vector<double> grad_sum{0.5};
     std::vector<row_partial> partials = std::vector<row_partial>(12);
     std::vector<std::byte> memory = std::vector<std::byte>(linear_workspace<float>(12, 5));
-    std::vector<float> gh = std::vector<float>(60, 7.0F), gw = std::vector<float>(450, 7.0F),
+    std::vector<float> gh = std::vector<float>(60, 7.0F), gw = std::vector<float>(900, 7.0F),
                        gb = std::vector<float>(90, 7.0F);
     std::vector<double> sum{7};
     std::vector<std::int64_t> count{7};

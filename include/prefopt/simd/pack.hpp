@@ -2,7 +2,7 @@
 //
 // pack, the number of sixteen lanes that formulas and batch loops run on, in the namespace of every
 // instruction set; and in `scalar`, where its lanes are plain doubles and a formula is asked once
-// per lane (batch/term.inc), for machines without vectors.
+// per lane, for machines without vectors.
 
 #pragma once
 
