@@ -350,3 +350,36 @@ TEST_CASE("batch: averaged IPO divides by the tokens, and its gradient too", "[l
     CHECK(ipo{}.check(b.pc, b.pr, b.rc, b.rr, {.rejected_counts = rejected}).code ==
           errc::bad_parameter);
 }
+
+TEST_CASE("batch: float in, float out, exact to a float in every tail", "[losses][accuracy]") {
+    std::mt19937_64 random(91);
+    std::uniform_real_distribution<float> log_prob(-200, 0);
+    constexpr std::size_t n = 20'000;
+    for (const auto set : test::instruction_sets())
+        for (const double beta : {1.0, 0.1})
+            for (const float range : {2.0F, 20.0F, 80.0F}) {  // of z
+                CAPTURE(to_string(set), beta, range);
+                const test::forced here(set);
+                const float reach = range / (2 * static_cast<float>(beta));
+                std::uniform_real_distribution<float> drift(-reach, reach);
+                std::vector<float> pc(n), pr(n), rc(n), rr(n), losses(n), grad(n);
+                for (std::size_t i = 0; i < n; ++i) {
+                    pc[i] = (rc[i] = log_prob(random)) + drift(random);
+                    pr[i] = (rr[i] = log_prob(random)) + drift(random);
+                }
+                dpo{.beta = beta}.into(pc, pr, rc, rr, {.losses = losses, .grad_chosen = grad},
+                                       {.reduction = reduction::sum});
+                double worst_loss = 0, worst_gradient = 0;
+                for (std::size_t i = 0; i < n; ++i) {
+                    const quad z =
+                        quad(beta) * ((quad(pc[i]) - quad(rc[i])) - (quad(pr[i]) - quad(rr[i])));
+                    const quad e = expq(-fabsq(z));
+                    const quad loss = (z < 0 ? -z : quad(0)) + log1pq(e);
+                    const quad slope = -quad(beta) * (z < 0 ? quad(1) : e) / (1 + e);
+                    worst_loss = std::fmax(worst_loss, test::ulps(losses[i], loss));
+                    worst_gradient = std::fmax(worst_gradient, test::ulps(grad[i], slope));
+                }
+                CHECK(worst_loss <= 2);
+                CHECK(worst_gradient <= 3.5);
+            }
+}
