@@ -82,7 +82,7 @@ void check_batch(const Loss& loss, std::size_t n) {
             using R = typename decltype(got.losses)::value_type;
             STATIC_REQUIRE(std::is_same_v<R, result_scalar_t<S>>);
             // Without vectors each result is the term, rounded; with them, as exact as R.
-            const bool scalar = active_instruction_set() == instruction_set::scalar;
+            const bool scalar = test::exact_scalar();
             const double units = scalar ? 0 : 4;
             const double last_place = static_cast<double>(std::numeric_limits<R>::epsilon());
             quad total = 0, slack = 0;

@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("kto: a batch is its terms, weighted and reduced", "[losses][
                 const auto got = loss(b.policy, b.reference, b.desirable, kl, o);
                 using R = typename decltype(got.losses)::value_type;
                 // Without vectors each result is the term, rounded; with them, as exact as R.
-                const bool scalar = active_instruction_set() == instruction_set::scalar;
+                const bool scalar = test::exact_scalar();
                 const double units = scalar ? 0 : 5;
                 int wrong = 0;
                 quad total = 0;

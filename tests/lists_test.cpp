@@ -111,7 +111,7 @@ TEMPLATE_TEST_CASE("lists: a batch is its lists, weighted and reduced", "[losses
                     STATIC_REQUIRE(std::is_same_v<R, result_scalar_t<S>>);
                     const auto first = static_cast<std::size_t>(placed == 0 ? k : placed);
                     // Without vectors each result is the term, rounded; with them, as exact as R.
-                    const bool scalar = active_instruction_set() == instruction_set::scalar;
+                    const bool scalar = test::exact_scalar();
                     const double units = scalar ? 0 : 4;
                     quad total = 0;
                     int wrong = 0;

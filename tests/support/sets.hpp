@@ -31,6 +31,16 @@ struct forced {
     forced& operator=(const forced&) = delete;
 };
 
+/// Whether results are those of the scalar templates bit for bit: without vectors, and where the
+/// compiler may not regroup what it inlines here and there.
+inline bool exact_scalar() {
+#ifdef __FAST_MATH__
+    return false;
+#else
+    return prefopt::active_instruction_set() == prefopt::instruction_set::scalar;
+#endif
+}
+
 /// got = want, but for `units` times the spacing of R around 1, relative, and `room`, absolute;
 /// NaN and infinities alike.
 template <class R>

@@ -36,6 +36,16 @@ struct row_statistics {
     instruction_set set = instruction_set::scalar;  ///< who computed it, and goes on with it
 };
 
+/// x as a double that has been rounded: what -ffast-math must not regroup.
+inline double rounded(double x) noexcept {
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
+    volatile double stored = x;
+    return stored;
+#else
+    return x;
+#endif
+}
+
 /// A double and what its rounding lost.
 struct double_double {
     double high = 0;
@@ -43,10 +53,10 @@ struct double_double {
 
     /// a + b with its rounding error (Knuth).
     static double_double sum(double a, double b) noexcept {
-        const double high = a + b;
+        const double high = rounded(a + b);
         if (!is_finite(high)) return {high, 0};
-        const double b_part = high - a;
-        return {high, (a - (high - b_part)) + (b - b_part)};
+        const double b_part = rounded(high - a);
+        return {high, rounded(a - rounded(high - b_part)) + rounded(b - b_part)};
     }
 };
 

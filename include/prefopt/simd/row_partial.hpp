@@ -82,7 +82,7 @@ row_partial partial_of(const S* row, std::ptrdiff_t n, std::ptrdiff_t stride, st
 
 /// The statistics of a row all of whose parts are merged; T as in row_statistics.
 template <class T>
-row_statistics<T> finish(const row_partial& p, instruction_set set) noexcept {
+PREFOPT_NOINLINE row_statistics<T> finish(const row_partial& p, instruction_set set) noexcept {
     row_statistics<T> r;
     const double x = p.label;
     if (is_nan(x) || is_nan(p.sum) || (is_infinite(x) && x > 0)) {
