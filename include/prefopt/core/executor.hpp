@@ -25,7 +25,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <memory>
 #include <type_traits>
 
 #include <prefopt/core/config.hpp>
@@ -34,13 +33,15 @@ namespace prefopt::inline PREFOPT_ABI {
 
 /// What an executor is asked to run: a reference to a function of a range. Never throws; as cheap
 /// to copy as two pointers; valid until the executor returns.
+// Addresses are taken by the compilers' own word for std::addressof, because <memory> would be a
+// tenth of what including this library costs.
 class range_task {
 public:
     template <class F>
         requires(!std::same_as<F, range_task> &&
                  std::invocable<const F&, std::ptrdiff_t, std::ptrdiff_t>)
     constexpr range_task(const F& f) noexcept  // NOLINT: implicit by design
-        : object_(std::addressof(f)),
+        : object_(__builtin_addressof(f)),
           call_([](const void* object, std::ptrdiff_t begin, std::ptrdiff_t end) noexcept {
               (*static_cast<const F*>(object))(begin, end);
           }) {}
@@ -75,7 +76,7 @@ public:
                 reinterpret_cast<std::decay_t<target>>(what.function)(n, f);
             };
         } else {
-            what_.object = const_cast<void*>(static_cast<const void*>(std::addressof(e)));
+            what_.object = const_cast<void*>(static_cast<const void*>(__builtin_addressof(e)));
             call_ = [](target_of_call what, std::ptrdiff_t n, const range_task& f) {
                 (*static_cast<target*>(what.object))(n, f);
             };
