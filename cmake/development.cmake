@@ -6,6 +6,8 @@
 option(PREFOPT_WERROR "Warnings are errors" ON)
 option(PREFOPT_SANITIZE "Address and undefined-behaviour sanitizers" OFF)
 option(PREFOPT_FAST_MATH "Compile the suite with -ffast-math, as trainers do" OFF)
+option(PREFOPT_TEST_SUITE_ONLY "Leave out what no flag changes: messages, consumers, documents" OFF)
+option(PREFOPT_TEST_SINGLE_HEADER "Run the suite on prefopt.hpp, the library in one file" OFF)
 option(PREFOPT_NO_EXCEPTIONS "Compile only what runs without exceptions and RTTI" OFF)
 
 set(CMAKE_CXX_EXTENSIONS OFF)
@@ -21,21 +23,30 @@ else()
     target_compile_options(prefopt_warnings INTERFACE
         -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion
         $<$<BOOL:${PREFOPT_WERROR}>:-Werror>)
+    # Of Catch2's macros, which count with __COUNTER__.
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 22)
+        target_compile_options(prefopt_warnings INTERFACE -Wno-c2y-extensions)
+    endif()
 endif()
 
+# Of C++ alone: the one file of C, an example's, may be another compiler's.
 add_library(prefopt_build_mode INTERFACE)
+function(prefopt_build_with)
+    foreach(flag IN LISTS ARGN)
+        target_compile_options(prefopt_build_mode INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flag}>")
+    endforeach()
+endfunction()
 if(PREFOPT_SANITIZE)
-    target_compile_options(prefopt_build_mode INTERFACE
+    prefopt_build_with(
         -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(prefopt_build_mode INTERFACE -fsanitize=address,undefined)
     if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-        target_compile_options(prefopt_build_mode INTERFACE
-            -fsanitize=float-cast-overflow,local-bounds)
+        prefopt_build_with(-fsanitize=float-cast-overflow,local-bounds)
     endif()
 endif()
 if(PREFOPT_FAST_MATH)
-    target_compile_options(prefopt_build_mode INTERFACE -ffast-math)
+    prefopt_build_with(-ffast-math)
 endif()
 if(PREFOPT_NO_EXCEPTIONS)
-    target_compile_options(prefopt_build_mode INTERFACE -fno-exceptions -fno-rtti)
+    prefopt_build_with(-fno-exceptions -fno-rtti)
 endif()

@@ -26,3 +26,5 @@ target_sources(prefopt
         FILE_SET adapters TYPE HEADERS
         BASE_DIRS "${PROJECT_SOURCE_DIR}/include" FILES ${prefopt_adapter_headers})
 set_target_properties(prefopt PROPERTIES INTERFACE_HEADER_SETS_TO_VERIFY core)
+
+include("${PROJECT_SOURCE_DIR}/cmake/prefopt-backends.cmake")

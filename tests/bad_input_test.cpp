@@ -19,6 +19,7 @@
 #include <prefopt/adapters/eigen.hpp>
 #endif
 
+#include "support/backends/kernels.hpp"
 #include "support/catch.hpp"
 
 namespace {

@@ -67,7 +67,7 @@ bool same(T a, T b) {
 
 /// The sets whose arithmetic no compiler flag changes.
 std::vector<instruction_set> exact_sets() {
-    auto sets = available_sets();
+    auto sets = instruction_sets();
     if (!test::precise) sets.erase(sets.begin());  // scalar: math_test has its looser bounds
     return sets;
 }
@@ -209,7 +209,7 @@ TEST_CASE("elementwise: packs give the bits of arrays", "[elementwise]") {
     std::vector<double> value(x.size()), slope(x.size()), minus(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) minus[i] = -x[i];
     int sets = 0;
-    for (const auto set : available_sets()) {
+    for (const auto set : instruction_sets()) {
         if (set == instruction_set::scalar) continue;  // one lane after the other, of math/
         CAPTURE(prefopt::to_string(set));
         const auto up = compute(set, x), down = compute(set, minus);
@@ -230,7 +230,7 @@ TEST_CASE("elementwise: packs give the bits of arrays", "[elementwise]") {
         on_packs([&](auto level) { sigmoid_of_packs(level, x.data(), n, value.data()); });
         CHECK(std::memcmp(value.data(), up.sigmoid.data(), x.size() * sizeof(double)) == 0);
     }
-    CHECK(sets == 3 * (static_cast<int>(available_sets().size()) - 1));
+    CHECK(sets == 3 * (static_cast<int>(instruction_sets().size()) - 1));
 }
 
 TEMPLATE_TEST_CASE("elementwise: lengths that disagree are refused, and nothing is written",
@@ -266,7 +266,7 @@ TEMPLATE_TEST_CASE("elementwise: with subnormals flushed, only they change", "[e
     const auto least = magnitude(std::numeric_limits<T>::min());
     std::vector<T> x;
     for (int i = -8000; i < 8000; ++i) x.push_back(static_cast<T>(i) * T(0.1));
-    for (const auto set : available_sets()) {
+    for (const auto set : instruction_sets()) {
         CAPTURE(prefopt::to_string(set));
         const auto usual = compute(set, x);
         const unsigned before = __builtin_ia32_stmxcsr();

@@ -142,21 +142,18 @@ TEST_CASE("Eigen's matrices of either order, and what comes back", "[linear]") {
     CHECK(close);
 }
 
-TEST_CASE("the README's call without logits", "[linear]") {
+TEST_CASE("a training step without logits", "[linear]") {
     const problem<float> p(12, 5, 90);
     const tensor<float, 2>&hidden = p.hidden, &weights = p.weights;
     const ints &labels = p.labels, offsets{0, 6, 12};
     const std::vector<double> grad_sum{0.5, -0.5};
     tensor<float, 2> grad_hidden({12, 5}), grad_weights({90, 5});
 
-    // clang-format off
-    // README begin
-    auto scored = prefopt::linear_log_probs(prefopt::eigen_gemm, hidden, weights, labels, {.offsets = offsets});
+    auto scored = prefopt::linear_log_probs(prefopt::eigen_gemm, hidden, weights, labels,
+                                            {.offsets = offsets});
     prefopt::linear_log_probs_backward(prefopt::eigen_gemm, hidden, weights, labels, grad_sum,
                                        {.hidden = grad_hidden, .weights = grad_weights},
                                        {.offsets = offsets, .partials = scored.partials});
-    // README end
-    // clang-format on
 
     const auto logits = p.logits();
     const auto whole = sequence_log_probs(logits, labels, {.offsets = offsets});

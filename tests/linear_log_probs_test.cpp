@@ -16,6 +16,7 @@
 #include "support/catch.hpp"
 #include "support/linear.hpp"
 #include "support/quad.hpp"
+#include "support/sets.hpp"
 
 namespace {
 
@@ -42,7 +43,7 @@ quad exact_log_prob(const T* x, idx v, std::int64_t y) {
 
 TEMPLATE_TEST_CASE("one block of logits gives the bits of sequence_log_probs", "[linear]", float,
                    double) {
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const idx v : {1, 2, 63, 64, 65, 1000, 2049}) {
             const forced here(set);
             const problem<TestType> p(21, 9, v);
@@ -62,7 +63,7 @@ TEMPLATE_TEST_CASE("one block of logits gives the bits of sequence_log_probs", "
 
 TEMPLATE_TEST_CASE("blocks and chunks of any size change nothing but the last digit", "[linear]",
                    float, double) {
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const auto& [v, blocks] :
              {std::pair{65, ints{1, 7, 64, 65}}, {2500, ints{64, 1000, 1024, 2499}}}) {
             const forced here(set);
@@ -246,7 +247,7 @@ TEST_CASE("every layout of the matrices gives the same numbers", "[linear]") {
 }
 
 TEST_CASE("a confident token keeps its digits across blocks", "[linear]") {
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const idx at : {0, 63, 64, 500, 999}) {
             const forced here(set);
             tensor<float, 2> hidden({1, 1}), weights({1000, 1});
@@ -268,7 +269,7 @@ TEMPLATE_TEST_CASE("rows that are not numbers stay alone, and are counted", "[li
     constexpr idx n = 8, d = 3, v = 130;
     const ints offsets{0, 1, 2, 3, 4, 5, 6, 7, 8};
     const std::vector<double> g(8, 1.0);
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const double poison : {not_a_number, infinite, -infinite}) {
             const forced here(set);
             problem<T> p(n, d, v);
@@ -309,7 +310,7 @@ TEMPLATE_TEST_CASE("a vocabulary masked by its bias contributes exactly nothing"
     std::vector<T> bias(padded, static_cast<T>(-infinite)), gb(padded), none(v);
     std::fill_n(bias.begin(), v, T(0));
     const std::vector<double> g{2.0};
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const idx vocab_block : {64, 200, 1024}) {
             const forced here(set);
             const linear_options o{.bias = bias, .vocab_block = vocab_block};
@@ -340,7 +341,7 @@ TEMPLATE_TEST_CASE("a vocabulary masked by its bias contributes exactly nothing"
 TEMPLATE_TEST_CASE("logits of absurd size, in some blocks only", "[linear]", float, double) {
     using T = TestType;
     constexpr idx v = 300;
-    for (const auto set : every_set)
+    for (const auto set : instruction_sets())
         for (const double high : {-3e9, 9e7, 1e8, 3e9, 1e30})
             for (const idx label : {10, 100, 250}) {
                 const forced here(set);
@@ -367,8 +368,7 @@ TEMPLATE_TEST_CASE("logits of absurd size, in some blocks only", "[linear]", flo
 TEST_CASE("parts of a row merge in any grouping", "[linear]") {
     std::mt19937_64 engine(4);
     const auto row = random_matrix<float>(engine, 1, 1000, 3);
-    for (const auto set : every_set) {
-        if (set > widest_instruction_set()) continue;
+    for (const auto set : instruction_sets()) {
         const auto part = [&](idx first, idx n, idx label) {
             return detail::partial_of(row.data() + first, n, 1, label, set);
         };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The README says what is true: its program is the one that the consumer tests build and run, its
-// links lead somewhere, its commands exist, and its table has every loss.
+// links lead somewhere, its commands exist, and its table has every loss. (Its code is compiled and
+// run by tests/documents.)
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -44,29 +46,6 @@ TEST_CASE("the README's program is the consumer's") {
     CHECK(program.substr(program.size() - shown.size()) == shown);
 }
 
-TEST_CASE("the README's threads are the executor test's") {
-    const std::string readme = text_of(root / "README.md");
-    std::string shown;
-    for (int n = 0; shown.find("prefopt::thread_pool") == std::string::npos; ++n)
-        shown = block(readme, "cpp", n);
-    std::string inside;  // as it stands in a function: indented
-    std::istringstream lines(shown);
-    for (std::string line; std::getline(lines, line);) inside += "    " + line + "\n";
-    CHECK(text_of(root / "tests/executor_test.cpp").find(inside) != std::string::npos);
-}
-
-TEST_CASE("the README's call without logits is the one that runs") {
-    const std::string test = text_of(root / "tests/gemm_test.cpp");
-    const std::string begin = "    // README begin\n";
-    const std::size_t first = test.find(begin) + begin.size();
-    const std::size_t last = test.find("    // README end", first);
-    REQUIRE((first > begin.size() && last != std::string::npos));
-    std::string shown;
-    for (std::size_t at = first; at < last; at = test.find('\n', at) + 1)
-        shown += test.substr(at + 4, test.find('\n', at) + 1 - at - 4);
-    CHECK(text_of(root / "README.md").find(shown) != std::string::npos);
-}
-
 TEST_CASE("the README's two commands exist, and come first") {
     const std::string readme = text_of(root / "README.md");
     const std::string commands = block(readme, "sh", 0);
@@ -79,20 +58,23 @@ TEST_CASE("the README's two commands exist, and come first") {
 }
 
 TEST_CASE("every relative link of the documents leads to a file") {
-    for (const char* document :
-         {"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/alignment.md"}) {
-        const fs::path file = root / document;
+    std::vector<fs::path> documents;
+    for (const char* folder : {".", "docs"})
+        for (const auto& entry : fs::directory_iterator(root / folder))
+            if (entry.path().extension() == ".md") documents.push_back(entry.path());
+    CHECK(documents.size() >= 6);
+    for (const fs::path& file : documents) {
         const std::string text = text_of(file);
         std::size_t links = 0;
         for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at)) {
             at += 2;
             const std::string target = text.substr(at, text.find_first_of(")#", at) - at);
             if (target.empty() || target.find("://") != std::string::npos) continue;
-            CAPTURE(document, target);
+            CAPTURE(file.string(), target);
             CHECK(fs::exists(file.parent_path() / target));
             ++links;
         }
-        if (std::string(document) == "README.md") CHECK(links >= 12);
+        if (file.filename() == "README.md") CHECK(links >= 12);
     }
 }
 
@@ -106,4 +88,24 @@ TEST_CASE("the README's table has every loss header") {
         CHECK(readme.find("include/prefopt/" + entry.path().filename().string()) !=
               std::string::npos);
     }
+}
+
+TEST_CASE("the README's same lines are the same, and libtorch's are those of its test") {
+    const std::string readme = text_of(root / "README.md");
+    const std::string lines = "const prefopt::dpo loss{";
+    std::vector<std::string> shown;
+    for (int n = 0; shown.size() < 4; ++n) {
+        const std::string text = block(readme, "cpp", n);
+        const std::size_t at = text.find(lines);
+        if (text.find("using vector = ") == std::string::npos || at == std::string::npos) continue;
+        shown.push_back(text.substr(at));
+    }
+    for (const std::string& text : shown) {
+        CHECK(text == shown[0]);
+        CHECK(std::count(text.begin(), text.end(), '\n') == 4);
+    }
+    std::string inside;  // as it stands in a function: indented
+    std::istringstream in(shown[3]);
+    for (std::string line; std::getline(in, line);) inside += "    " + line + "\n";
+    CHECK(text_of(root / "tests/torch/torch_test.cpp").find(inside) != std::string::npos);
 }

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <prefopt/dpo.hpp>
+#include <prefopt/kto.hpp>
 #include <prefopt/log_probs.hpp>
 #include <prefopt/simd/elementwise.hpp>
 #include <string>
@@ -17,6 +19,14 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/sets.hpp"
+
+// Whoever includes this after one of our headers gets all of it.
+#if defined(__x86_64__)
+#include <immintrin.h>
+static_assert(sizeof(_mm_sha256msg1_epu32(__m128i{}, __m128i{})) == 16);
+static_assert(sizeof(_mm512_abs_epi8(__m512i{})) == 64);
+#endif
 
 namespace test {
 enum class operation {
@@ -39,6 +49,8 @@ enum class operation {
     select,
     bits,
     add_where,
+    finite,
+    count_where,
     thirds,
     split,
     split_exponent,
@@ -59,10 +71,8 @@ constexpr instruction_set every_set[] = {instruction_set::scalar, instruction_se
 
 /// The vector sets that can be forced here.
 std::vector<instruction_set> vector_sets() {
-    std::vector<instruction_set> sets;
-    for (const auto set : every_set)
-        if (set != instruction_set::scalar && prefopt::has_instruction_set(set))
-            sets.push_back(set);
+    auto sets = test::instruction_sets();
+    sets.erase(sets.begin());
     return sets;
 }
 
@@ -255,11 +265,15 @@ TEMPLATE_TEST_CASE("every operation is the C++ that it stands for, in every lane
         check_op<T>(operation::between, a, b, c,
                     [](T x, T y, T z) { return T(less(x, y) && less(y, z)); });
         check_op<T>(operation::select, a, b, c, [](T x, T y, T z) { return less(x, y) ? y : z; });
+        check_op<T>(operation::bits, a, b, c, [](T x, T y, T) { return T(less(x, y)); });
         if constexpr (std::is_same_v<T, double>) {
-            check_op<T>(operation::bits, a, b, c, [](T x, T y, T) { return T(less(x, y)); });
             check_op<T>(operation::add_where, a, b, c,
                         [](T x, T y, T z) { return (less(x, y) ? y + z : y) + 0; });
         } else {
+            check_op<T>(operation::finite, a, b, c,
+                        [](T x, T, T) { return T(prefopt::is_finite(x)); });
+            check_op<T>(operation::count_where, a, b, c,
+                        [](T x, T y, T) { return T(less(x, y) ? 42 : 41); });
             check_op<T>(operation::thirds, a, b, c, [](T x, T, T) {
                 return static_cast<T>(static_cast<double>(x) * (1.0 / 3.0));
             });
@@ -435,6 +449,43 @@ TEST_CASE("the bits of the row kernels are the same on every machine", "[simd][l
         CHECK(hash_of(set, prefopt::bf16()) == expected.b16);
         CHECK(hash_of(set, prefopt::fp16()) == expected.f16);
     }
+}
+
+TEST_CASE("the bits of float pairs and answers are the same on every machine", "[simd][levels]") {
+    const std::size_t n = 1000;
+    random_bits random{6};
+    std::vector<float> pc(n), pr(n), rc(n), rr(n);
+    std::vector<bool> desirable(n);
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto log_prob = [&] { return static_cast<float>(random.number(-200, 0x1p-17)); };
+        pc[i] = log_prob();
+        pr[i] = log_prob();
+        rc[i] = log_prob();
+        rr[i] = log_prob();
+        desirable[i] = random() % 2 == 0;
+    }
+    pc[3] = std::numeric_limits<float>::max();  // beyond a float on the way
+    rc[3] = -pc[3];
+    for (const auto set : vector_sets()) {
+        CAPTURE(prefopt::to_string(set));
+        prefopt::use_instruction_set(set);
+        hash h;
+        const auto add = [&](const std::vector<float>& x) {
+            for (const float y : x) h.add(y);
+        };
+        const auto pairs = prefopt::dpo{.beta = 0.1}(pc, pr, rc, rr);
+        add(pairs.losses);
+        add(pairs.grad_chosen);
+        add(pairs.chosen_rewards);
+        h.add(pairs.loss);
+        h.add(pairs.summary.chosen_log_ratio);
+        const auto answers = prefopt::kto{.beta = 0.2}(pc, rc, desirable, 0.5);
+        add(answers.losses);
+        add(answers.grad);
+        h.add(answers.loss);
+        CHECK(h.value == 0x8098b11dc374aa2U);
+    }
+    prefopt::use_instruction_set(prefopt::widest_instruction_set());
 }
 
 TEST_CASE("the bits of the elementwise functions are the same on every machine", "[simd][levels]") {

@@ -16,28 +16,14 @@
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
 #include "support/quad.hpp"
+#include "support/sets.hpp"
 
 namespace {
 
 using prefopt::instruction_set;
+using test::forced;
+using test::instruction_sets;
 using test::quad;
-
-/// The sets that can be forced here, scalar first.
-std::vector<instruction_set> available() {
-    std::vector<instruction_set> sets{instruction_set::scalar};
-    for (const auto set :
-         {instruction_set::generic, instruction_set::avx2, instruction_set::avx512})
-        if (prefopt::has_instruction_set(set)) sets.push_back(set);
-    return sets;
-}
-
-/// Forces a set, and gives the machine's own back.
-struct forced {
-    explicit forced(instruction_set set) { prefopt::use_instruction_set(set); }
-    ~forced() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
-    forced(const forced&) = delete;
-    forced& operator=(const forced&) = delete;
-};
 
 template <class S>
 double widened(const S& x) {
@@ -141,7 +127,7 @@ std::vector<S> random_row(std::mt19937_64& random, std::size_t vocab, double dev
 TEMPLATE_TEST_CASE("rows of every length, every set, against quad and each other", "[simd]", float,
                    double, prefopt::bf16, prefopt::fp16) {
     std::mt19937_64 random(11);
-    const auto sets = available();
+    const auto sets = instruction_sets();
     for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; ++vocab) {
         const auto row = random_row<TestType>(random, vocab, 3, vocab % 2 == 0 ? 0 : 20);
         const auto label = static_cast<std::ptrdiff_t>(random() % vocab);
@@ -157,7 +143,7 @@ TEMPLATE_TEST_CASE("rows of every length, every set, against quad and each other
 
 TEMPLATE_TEST_CASE("long rows, wide spreads, far offsets", "[simd]", float, double) {
     std::mt19937_64 random(12);
-    for (const auto set : available())
+    for (const auto set : instruction_sets())
         for (const double deviation : {0.1, 3.0, 20.0})
             for (const double offset : {0.0, 1000.0, -3000.0})
                 for (const std::size_t vocab : {2047U, 2048U, 2049U, 9001U}) {
@@ -173,7 +159,7 @@ TEMPLATE_TEST_CASE("long rows, wide spreads, far offsets", "[simd]", float, doub
 TEST_CASE("confident tokens keep their digits in every set") {
     std::vector<float> row(1000);
     row[0] = 20;
-    for (const auto set : available())
+    for (const auto set : instruction_sets())
         CHECK(std::fabs(score(set, row.data(), row.size(), 0).log_prob + 2.05909035e-6) < 1e-14);
 }
 
@@ -190,7 +176,7 @@ TEST_CASE("the scalar kernel sums in double: equal logits are exact to its last 
 }
 
 TEMPLATE_TEST_CASE("equal logits of any size are equal tokens", "[simd]", float, double) {
-    for (const auto set : available())
+    for (const auto set : instruction_sets())
         for (const double v : {1e6, 8e6, 9.99e6, 1.1e7, 1.3e7, 3e7, 9.9e7, 1e12, -9.9e7, -3e30}) {
             const std::vector<TestType> row(100, static_cast<TestType>(v));
             CAPTURE(v, prefopt::to_string(set));
@@ -204,7 +190,7 @@ TEMPLATE_TEST_CASE("equal logits of any size are equal tokens", "[simd]", float,
 
 TEST_CASE("special values in every lane mean the same in every set") {
     constexpr float infinity = std::numeric_limits<float>::infinity();
-    const auto sets = available();
+    const auto sets = instruction_sets();
     for (std::size_t lane = 0; lane < 67; ++lane) {
         for (const float special : {-infinity, infinity, std::numeric_limits<float>::quiet_NaN(),
                                     -3.4e38F, 3.4e38F, 1e9F, -1e9F}) {
@@ -229,7 +215,7 @@ TEST_CASE("special values in every lane mean the same in every set") {
 
 TEST_CASE("masked vocabularies: the first block, all but one, all") {
     constexpr float masked = -std::numeric_limits<float>::infinity();
-    for (const auto set : available()) {
+    for (const auto set : instruction_sets()) {
         CAPTURE(prefopt::to_string(set));
         std::vector<float> row(5000, masked);
         row[4000] = 1;
@@ -247,7 +233,7 @@ TEST_CASE("masked vocabularies: the first block, all but one, all") {
 }
 
 TEST_CASE("no byte outside the row is touched, at any length and alignment") {
-    for (const auto set : available())
+    for (const auto set : instruction_sets())
         for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; ++vocab) {
             const test::guarded_memory row_memory(vocab * sizeof(float));
             const test::guarded_memory to_memory(vocab * sizeof(float));
@@ -271,7 +257,7 @@ TEMPLATE_TEST_CASE("rows side by side have the bits of rows alone", "[simd]", fl
     using T = prefopt::detail::compute_t<S>;
     constexpr double infinity = std::numeric_limits<double>::infinity();
     std::mt19937_64 random(14);
-    for (const auto set : available()) {
+    for (const auto set : instruction_sets()) {
         if (set == instruction_set::scalar) continue;
         const forced here(set);
         for (const std::ptrdiff_t count : {1, 2, 7, 8, 15, 16, 17, 31, 33, 63, 64})
@@ -345,7 +331,7 @@ TEMPLATE_TEST_CASE("streamed directions have the same bits, at every length and 
                    "[simd]", float, double, prefopt::bf16) {
     using S = TestType;
     std::mt19937_64 random(15);
-    for (const auto set : available())
+    for (const auto set : instruction_sets())
         for (std::size_t vocab = 1; vocab <= 4 * 64 + 3; vocab += vocab < 70 ? 1 : 13) {
             const auto row = random_row<S>(random, vocab, 3, 0);
             const auto wanted = score(set, row.data(), vocab, 0, 0.5);
@@ -369,7 +355,7 @@ TEST_CASE("in place and aside, aligned and not, give the same bits") {
     std::mt19937_64 random(13);
     const std::size_t vocab = 333;
     const auto row = random_row<float>(random, vocab, 3, 0);
-    for (const auto set : available()) {
+    for (const auto set : instruction_sets()) {
 #ifdef __FAST_MATH__  // the compiler may order the scalar code's sums by how it inlined them
         if (set == instruction_set::scalar) continue;
 #endif

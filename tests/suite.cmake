@@ -13,10 +13,10 @@ if(NOT Catch2_FOUND)
 endif()
 include(Catch)
 find_package(Eigen3 CONFIG QUIET)
-include("${PROJECT_SOURCE_DIR}/cmake/cblas.cmake")
+prefopt_find_backends(OPTIONAL cblas xtensor)
 
 file(GLOB prefopt_test_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
-add_executable(prefopt_tests ${prefopt_test_sources})
+add_executable(prefopt_tests ${prefopt_test_sources} support/backends/table.cpp)
 target_include_directories(prefopt_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
 target_compile_definitions(prefopt_tests PRIVATE PREFOPT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 target_link_libraries(prefopt_tests PRIVATE
@@ -26,6 +26,37 @@ if(TARGET Eigen3::Eigen)
     target_compile_definitions(prefopt_tests PRIVATE PREFOPT_TEST_EIGEN=1)
 else()
     message(STATUS "prefopt: Eigen not found, its tests are left out")
+endif()
+if(TARGET prefopt::xtensor)
+    target_link_libraries(prefopt_tests PRIVATE prefopt::xtensor)
+    target_compile_definitions(prefopt_tests PRIVATE PREFOPT_TEST_XTENSOR=1)
+else()
+    message(STATUS "prefopt: xtensor not found, its tests are left out")
+endif()
+find_file(prefopt_multiprecision boost/multiprecision/cpp_bin_float.hpp)
+if(NOT prefopt_multiprecision)
+    message(STATUS "prefopt: Boost.Multiprecision not found, its tests are left out")
+endif()
+# What tests contracts, and not the optimised kernels' numbers, is compiled with less effort: half the
+# time of -O2, and under sanitizers a fifth of it.
+if(PREFOPT_SANITIZE)
+    set(less_effort -O0)
+else()
+    set(less_effort "$<$<NOT:$<CONFIG:Debug>>:-O1>")
+endif()
+if(NOT MSVC)
+    set_source_files_properties(
+        any_scalar_test.cpp backends_test.cpp bad_input_test.cpp dlpack_test.cpp dynamic_test.cpp
+        eigen_tensor_test.cpp experiments_test.cpp ggml_test.cpp hostile_test.cpp house_test.cpp
+        linear_contract_test.cpp mdspan_test.cpp metrics_test.cpp readme_test.cpp
+        support/backends/table.cpp testing_test.cpp trust_region_parameters_test.cpp usage_test.cpp
+        xtensor_test.cpp
+        PROPERTIES COMPILE_OPTIONS "${less_effort}")
+    # Calls and no kernels, of every loss in every tensor: there is nothing to optimise.
+    set_source_files_properties(
+        adapter_examples_test.cpp table_eigen_test.cpp table_libraries_test.cpp table_test.cpp
+        table_xtensor_test.cpp
+        PROPERTIES COMPILE_OPTIONS -O0)
 endif()
 # One file of the suite with OpenMP's switch, the others without: both must link and keep their own.
 find_package(OpenMP QUIET COMPONENTS CXX)
@@ -39,10 +70,16 @@ else()
 endif()
 find_package(Threads REQUIRED)
 target_link_libraries(prefopt_tests PRIVATE Threads::Threads)
-if(TARGET prefopt_cblas)
-    target_link_libraries(prefopt_tests PRIVATE prefopt_cblas)
+if(TARGET prefopt::cblas)
+    target_link_libraries(prefopt_tests PRIVATE prefopt::cblas)
     target_compile_definitions(prefopt_tests PRIVATE PREFOPT_TEST_CBLAS=1)
 else()
     message(STATUS "prefopt: CBLAS not found, its tests are left out")
+endif()
+if(PREFOPT_TEST_SINGLE_HEADER)
+    target_include_directories(prefopt_tests BEFORE PRIVATE
+        "${CMAKE_CURRENT_BINARY_DIR}/single_header/forward")
+    target_compile_definitions(prefopt_tests PRIVATE PREFOPT_TEST_SINGLE_HEADER=1)
+    add_dependencies(prefopt_tests prefopt_single_header)
 endif()
 catch_discover_tests(prefopt_tests)

@@ -18,6 +18,7 @@
 #include <prefopt/trust_region.hpp>
 
 #include "support/catch.hpp"
+#include "support/mixes.hpp"
 #include "support/quad.hpp"
 
 namespace {
@@ -105,16 +106,6 @@ prefopt::status refusal(const F& f) {
     return {};
 }
 
-template <class P, class R>
-struct mix {
-    using policy = P;
-    using reference = R;
-};
-template <class P>
-using with_policy = std::tuple<mix<P, float>, mix<P, double>, mix<P, bf16>, mix<P, fp16>>;
-using mixes = decltype(std::tuple_cat(with_policy<float>{}, with_policy<double>{},
-                                      with_policy<bf16>{}, with_policy<fp16>{}));
-
 // Weights that float holds exactly, so that the exact answer is one for all types.
 constexpr std::array<double, 6> weights{0x1p-10,       0.25,          0.5,
                                         0x1.333334p-1, 0x1.cccccep-1, 1.0 - 0x1.0p-24};
@@ -122,7 +113,7 @@ constexpr std::array<double, 6> weights{0x1p-10,       0.25,          0.5,
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("an update is the exact mix to one unit in the last place",
-                        "[trust_region]", mixes) {
+                        "[trust_region]", test::mixes) {
     using P = typename TestType::policy;
     using R = typename TestType::reference;
     std::mt19937_64 random(11);
@@ -180,7 +171,7 @@ TEST_CASE("double parameters see a weight in double", "[trust_region]") {
 }
 
 TEMPLATE_LIST_TEST_CASE("the ends and the fixed points of an update are exact", "[trust_region]",
-                        mixes) {
+                        test::mixes) {
     using P = typename TestType::policy;
     using R = typename TestType::reference;
     const double inf = std::numeric_limits<double>::infinity();

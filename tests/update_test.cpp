@@ -20,7 +20,6 @@
 #include <span>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,6 +27,8 @@
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
+#include "support/mixes.hpp"
+#include "support/sets.hpp"
 
 namespace {
 
@@ -35,24 +36,6 @@ using prefopt::bf16;
 using prefopt::fp16;
 using prefopt::instruction_set;
 using prefopt::rounding;
-
-/// The instruction sets of this machine, narrowest first; the widest is in use again at the end.
-class every_set {
-public:
-    every_set() {
-        for (const auto set : {instruction_set::scalar, instruction_set::generic,
-                               instruction_set::avx2, instruction_set::avx512})
-            if (prefopt::has_instruction_set(set)) sets_.push_back(set);
-    }
-    ~every_set() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
-    every_set(const every_set&) = delete;
-    every_set& operator=(const every_set&) = delete;
-    [[nodiscard]] auto begin() const { return sets_.begin(); }
-    [[nodiscard]] auto end() const { return sets_.end(); }
-
-private:
-    std::vector<instruction_set> sets_;
-};
 
 template <class T>
 T make(double x) {
@@ -95,16 +78,6 @@ prefopt::tr_dpo moving(double alpha, rounding to = rounding::nearest, std::uint6
     return {.update = prefopt::soft_update({.alpha = alpha, .rounding = to, .seed = seed})};
 }
 
-template <class P, class R>
-struct mix {
-    using policy = P;
-    using reference = R;
-};
-template <class P>
-using with_policy = std::tuple<mix<P, float>, mix<P, double>, mix<P, bf16>, mix<P, fp16>>;
-using mixes = decltype(std::tuple_cat(with_policy<float>{}, with_policy<double>{},
-                                      with_policy<bf16>{}, with_policy<fp16>{}));
-
 /// Random numbers, many near each other, many equal.
 template <class P, class R>
 void fill(std::mt19937_64& random, std::span<P> policy, std::span<R> reference) {
@@ -129,7 +102,7 @@ constexpr auto first_exact = instruction_set::scalar;
 }  // namespace
 
 TEMPLATE_LIST_TEST_CASE("every instruction set moves a reference to the same bits", "[update]",
-                        mixes) {
+                        test::mixes) {
     using P = typename TestType::policy;
     using R = typename TestType::reference;
     std::mt19937_64 random(3);
@@ -137,9 +110,9 @@ TEMPLATE_LIST_TEST_CASE("every instruction set moves a reference to the same bit
         for (const auto to : {rounding::nearest, rounding::stochastic})
             for (const double alpha : {0.005, 0.6, 1.0}) {
                 std::vector<R> expected;
-                for (const auto set : every_set()) {
+                for (const auto set : test::instruction_sets()) {
                     if (set < first_exact) continue;
-                    prefopt::use_instruction_set(set);
+                    const test::forced here(set);
                     std::vector<R> reference = start;
                     moving(alpha, to).step(policy, reference);
                     if (set == first_exact) expected = reference;
@@ -185,9 +158,9 @@ TEMPLATE_LIST_TEST_CASE("every instruction set moves a reference to the same bit
             const std::vector<R> start = reference;
             auto loss = moving(0.3, rounding::stochastic);
             loss.step(policy, reference);
-            for (const auto set : every_set()) {
+            for (const auto set : test::instruction_sets()) {
                 if (set < first_exact) continue;
-                prefopt::use_instruction_set(set);
+                const test::forced here(set);
                 for (const bool at_end : {false, true}) {
                     P* p = at_end ? p_memory.at_end<P>(n) : p_memory.at_begin<P>();
                     R* r = at_end ? r_memory.at_end<R>(n) : r_memory.at_begin<R>();
@@ -427,8 +400,8 @@ TEMPLATE_TEST_CASE("what 16 bits hold, and what they cannot, is left to rounding
     std::vector<TestType> nearest(policy.size());
     std::vector<TestType> stochastic(policy.size());
     moving(1.0).step(policy, nearest);
-    for (const auto set : every_set()) {
-        prefopt::use_instruction_set(set);
+    for (const auto set : test::instruction_sets()) {
+        const test::forced here(set);
         for (std::uint64_t seed = 0; seed < 4; ++seed) {
             moving(1.0, rounding::stochastic, seed).step(policy, stochastic);
             CHECK(same_bytes(nearest, stochastic));
@@ -550,8 +523,8 @@ TEST_CASE("the number of an element does not end at 2^32", "[update]") {
             p[i] = bf16(1.0078125F);  // the next above 1
             r[i] = bf16(1.0F);
         }
-        for (const auto set : every_set()) {
-            prefopt::use_instruction_set(set);
+        for (const auto set : test::instruction_sets()) {
+            const test::forced here(set);
             for (std::ptrdiff_t i = first; i < last; ++i) r[i] = bf16(1.0F);
             d::update_elements(policy, reference, r, 5, first, last,
                                {.alpha = 0.5, .to = rounding::stochastic, .seed = 9, .version = 2});

@@ -27,7 +27,12 @@
 #include <prefopt/adapters/eigen.hpp>
 #endif
 
+#include "support/backends/kernels.hpp"
 #include "support/catch.hpp"
+
+#if defined(PREFOPT_TEST_SINGLE_HEADER) && !defined(PREFOPT_SINGLE_HEADER)
+#error "the suite of the single header includes the tree's"
+#endif
 
 namespace my {
 /// Somebody's tensor: no more than a pointer and a length.

@@ -31,24 +31,27 @@ struct bradley_terry {
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = false;
     static constexpr bool on_vectors = true;
+    static constexpr bool linear_reward = true;
 
     /// One pair of scores, for any real scalar type.
-    template <formula_scalar T>
-    [[nodiscard]] pair_term<T> term(const T& chosen_score, const T& rejected_score) const {
+    template <class T>
+    [[nodiscard]] constexpr pair_term<T> term(const T& chosen_score,
+                                              const T& rejected_score) const {
+        static_assert(detail::require_scalar<T>());
         const T z = (chosen_score - rejected_score) - T(margin);
-        const auto [value, d] = softplus_and_derivative(T(-z));
+        const auto [value, d] = prefopt::softplus_and_derivative(T(-z));
         if (centering == 0) return {value, -d, d};
         const T sum = chosen_score + rejected_score;
         const T pull = T(2) * T(centering) * sum;
         return {value + T(centering) * sum * sum, pull - d, pull + d};
     }
 
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& score) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& score) const {
         return score;
     }
 
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         if (!is_finite(margin))
             return detail::fault_value(errc::bad_parameter, "margin", "must be finite", margin);
         return detail::check_not_negative("centering", centering);

@@ -20,7 +20,8 @@ namespace prefopt::inline PREFOPT_ABI {
 ///
 /// Shapes: all four inputs (B), float, double, bf16 or fp16; losses and gradients (B).
 /// At policy = reference the loss is log 2. Finite for every finite z; z = -infinity gives
-/// +infinity; infinity - infinity is NaN, which propagates and is counted. Computed in double.
+/// +infinity; infinity - infinity is NaN, which propagates and is counted. Computed in
+/// double, or to the last places of a float where all is stored in float or less.
 ///
 /// Errors: bad_parameter for beta not finite and > 0, or label_smoothing outside [0, 0.5).
 ///
@@ -33,29 +34,32 @@ struct dpo {
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
     static constexpr bool on_vectors = true;
+    static constexpr bool linear_reward = true;
 
     /// One pair, for any real scalar type.
-    template <formula_scalar T>
-    [[nodiscard]] pair_term<T> term(const T& chosen_log_ratio, const T& rejected_log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr pair_term<T> term(const T& chosen_log_ratio,
+                                              const T& rejected_log_ratio) const {
+        static_assert(detail::require_scalar<T>());
         const T z = T(beta) * (chosen_log_ratio - rejected_log_ratio);
-        const auto [right, d_right] = softplus_and_derivative(T(-z));
+        const auto [right, d_right] = prefopt::softplus_and_derivative(T(-z));
         if (label_smoothing == 0) {  // not a shortcut: 0 * infinity would be NaN
             const T d = T(beta) * d_right;
             return {right, -d, d};
         }
         const T e = T(label_smoothing);
-        const auto [wrong, d_wrong] = softplus_and_derivative(z);
+        const auto [wrong, d_wrong] = prefopt::softplus_and_derivative(z);
         const T d = T(beta) * ((T(1) - e) * d_right - e * d_wrong);
         return {(T(1) - e) * right + e * wrong, -d, d};
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
 
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         return detail::first_of(
             {detail::check_positive("beta", beta),
              detail::check_range("label_smoothing", label_smoothing, 0.0, 0.5, false,

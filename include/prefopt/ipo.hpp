@@ -30,22 +30,25 @@ struct ipo {
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
     static constexpr bool on_vectors = true;
+    static constexpr bool linear_reward = true;
 
     /// One pair, for any real scalar type.
-    template <formula_scalar T>
-    [[nodiscard]] pair_term<T> term(const T& chosen_log_ratio, const T& rejected_log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr pair_term<T> term(const T& chosen_log_ratio,
+                                              const T& rejected_log_ratio) const {
+        static_assert(detail::require_scalar<T>());
         const T off = (chosen_log_ratio - rejected_log_ratio) - T(1) / (T(2) * T(beta));
         const T d = T(2) * off;
         return {off * off, d, -d};
     }
 
     /// The implicit reward of one answer, beta * log-ratio, as for DPO.
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
 
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         if (const status s = detail::check_positive("beta", beta); !s.ok()) return s;
         if (is_finite(1 / (2 * beta))) return {};
         return detail::fault_value(errc::bad_parameter, "beta",
@@ -72,18 +75,21 @@ struct ipo_averaged {
     static constexpr auto kind = loss_kind::pairwise;
     static constexpr bool has_reference = true;
     static constexpr bool on_vectors = true;
+    static constexpr bool linear_reward = true;
     static constexpr bool length_averaged = true;
 
     /// One pair of *averaged* log-ratios: the formula of ipo, which is the only one.
-    template <formula_scalar T>
-    [[nodiscard]] pair_term<T> term(const T& chosen_average, const T& rejected_average) const {
+    template <class T>
+    [[nodiscard]] constexpr pair_term<T> term(const T& chosen_average,
+                                              const T& rejected_average) const {
+        static_assert(detail::require_scalar<T>());
         return ipo{.beta = beta}.term(chosen_average, rejected_average);
     }
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& average_log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& average_log_ratio) const {
         return T(beta) * average_log_ratio;
     }
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         return ipo{.beta = beta}.check_parameters();
     }
 

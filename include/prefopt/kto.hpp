@@ -42,26 +42,28 @@ struct kto {
     static constexpr auto kind = loss_kind::unpaired;
     static constexpr bool has_reference = true;
     static constexpr bool on_vectors = true;
+    static constexpr bool linear_reward = true;
 
     /// One answer, for any real scalar type. `kl` is a constant of the batch.
     /// `desirable` is a bool, or a mask where T is a pack.
-    template <formula_scalar T, class Flag>
-    [[nodiscard]] unpaired_term<T> term(const T& log_ratio, const Flag& desirable,
-                                        const T& kl) const {
-        const T side = select(desirable, T(1), T(-1));
-        const T lambda = select(desirable, T(desirable_weight), T(undesirable_weight));
+    template <class T, class Flag>
+    [[nodiscard]] constexpr unpaired_term<T> term(const T& log_ratio, const Flag& desirable,
+                                                  const T& kl) const {
+        static_assert(detail::require_scalar<T>());
+        const T side = prefopt::select(desirable, T(1), T(-1));
+        const T lambda = prefopt::select(desirable, T(desirable_weight), T(undesirable_weight));
         const T z = side * T(beta) * (log_ratio - kl);
-        const T miss = sigmoid(T(-z));
-        return {lambda * miss, -side * lambda * T(beta) * miss * sigmoid(z)};
+        const T miss = prefopt::sigmoid(T(-z));
+        return {lambda * miss, -side * lambda * T(beta) * miss * prefopt::sigmoid(z)};
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
 
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         return detail::first_of(
             {detail::check_positive("beta", beta),
              detail::check_not_negative("desirable_weight", desirable_weight),
@@ -81,13 +83,13 @@ struct kl_statistics {
         sum += b.sum;
         count += b.count;
     }
-    [[nodiscard]] status check() const noexcept {
+    [[nodiscard]] constexpr status check() const noexcept {
         if (count > 0) return {};
         return detail::fault(errc::empty_batch, "policy",
                              "is empty: the KL of no samples is not defined");
     }
     /// max(0, sum / count). NaN stays NaN. No sample is the error empty_batch.
-    [[nodiscard]] double estimate() const {
+    [[nodiscard]] constexpr double estimate() const {
         detail::require(check());
         const double mean = sum / static_cast<double>(count);
         return is_nan(mean) || mean > 0 ? mean : 0.0;

@@ -63,19 +63,33 @@ struct linear_call {
     }
 };
 
-/// The scalar type of the hidden rows, once it is clear that the gemm takes it.
-template <class Gemm, class H, class W>
-struct linear_scalar {
-    using type = element_t<H>;
-    static_assert(std::floating_point<type> && std::is_same_v<type, element_t<W>>,
+/// f.template operator()<T>() with the scalar type of the hidden rows, once it is clear that the
+/// gemm takes it.
+template <class Gemm, class H, class W, class F>
+decltype(auto) with_linear_scalar(scalar_kind kind, const F& f) {
+    using hidden = element_t<H>;
+    using weights = element_t<W>;
+    constexpr bool dynamic = std::is_void_v<hidden> || std::is_void_v<weights>;
+    static_assert(dynamic || (std::is_floating_point_v<hidden> && std::is_same_v<hidden, weights>),
                   "prefopt: hidden and weights must both hold float, or both double: a gemm reads "
                   "them as they are. Convert 16-bit ones first.");
-    static_assert(gemm_for<Gemm, type>,
-                  "prefopt: the first argument must be a gemm, callable with a "
-                  "prefopt::gemm_task<T> (see <prefopt/core/gemm.hpp>): prefopt::cblas_gemm of "
-                  "<prefopt/adapters/cblas.hpp>, or prefopt::eigen_gemm of "
-                  "<prefopt/adapters/eigen_gemm.hpp>");
-};
+    constexpr bool takes_them = [] {
+        if constexpr (dynamic)
+            return gemm_for<Gemm, float> && gemm_for<Gemm, double>;
+        else
+            return gemm_for<Gemm, hidden>;
+    }();
+    static_assert(
+        takes_them,
+        "prefopt: the first argument must be a gemm, callable with a prefopt::gemm_task<T> (see "
+        "<prefopt/core/gemm.hpp>): prefopt::cblas_gemm of <prefopt/adapters/cblas.hpp>, or "
+        "prefopt::eigen_gemm of <prefopt/adapters/eigen_gemm.hpp>");
+    if constexpr (!dynamic)
+        return f.template operator()<hidden>();
+    else
+        return kind == scalar_kind::f64 ? f.template operator()<double>()
+                                        : f.template operator()<float>();
+}
 
 struct linear_log_probs_fn {
     /// sum over t of log softmax(weights hidden[b, t] + bias)[labels[b, t]]: sequence_log_probs of
@@ -99,14 +113,15 @@ struct linear_log_probs_fn {
         const auto& held = hold(hidden);
         const auto& held_weights = hold(weights);
         const auto& held_labels = hold(labels);
-        using T = typename linear_scalar<G, held_t<H>, held_t<W>>::type;
         const linear_batch s(held, held_weights, held_labels, o.offsets, o.bias);
         require(check_linear(s, {o.row_block, o.vocab_block}, largest_extent<G>(), o.workspace, {},
                              {}, {}));
         std::vector<row_partial> partials(static_cast<std::size_t>(s.rows()));
         auto scores = make_scores(held, s, [&](const sequence_outputs& out) {
-            return linear_call<T, linear_options>{s, o}.with_memory([&](const auto& work) {
-                return run(work, gemm, {out.sum, out.count, partials}, o.executor);
+            return with_linear_scalar<G, held_t<H>, held_t<W>>(s.logits.kind, [&]<class T>() {
+                return linear_call<T, linear_options>{s, o}.with_memory([&](const auto& work) {
+                    return run(work, gemm, {out.sum, out.count, partials}, o.executor);
+                });
             });
         });
         using result = linear_scores<decltype(scores.sum), decltype(scores.count)>;
@@ -117,12 +132,13 @@ struct linear_log_probs_fn {
     template <class G, class H, class W, class Y>
     sequence_report into(const G& gemm, const H& hidden, const W& weights, const Y& labels,
                          const linear_outputs& out, const linear_options& o = {}) const {
-        using T = typename linear_scalar<G, H, W>::type;
         const linear_batch s(hidden, weights, labels, o.offsets, o.bias);
         require(check_linear(s, {o.row_block, o.vocab_block}, largest_extent<G>(), o.workspace, out,
                              {}, {}));
-        return linear_call<T, linear_options>{s, o}.with_workspace(
-            [&](const auto& work) { return run(work, gemm, out, o.executor); });
+        return with_linear_scalar<G, H, W>(s.logits.kind, [&]<class T>() {
+            return linear_call<T, linear_options>{s, o}.with_workspace(
+                [&](const auto& work) { return run(work, gemm, out, o.executor); });
+        });
     }
 
     template <class G, class H, class W, class Y>
@@ -131,13 +147,14 @@ struct linear_log_probs_fn {
         const auto& held = hold(hidden);
         const auto& held_weights = hold(weights);
         const auto& held_labels = hold(labels);
-        using T = typename linear_scalar<G, held_t<H>, held_t<W>>::type;
         const linear_batch s(held, held_weights, held_labels, o.offsets, o.bias);
         const status found = check_linear(s, {o.row_block, o.vocab_block}, largest_extent<G>(),
                                           o.workspace, out, {}, {});
         const bool into = out.sum.has_value || out.count || out.partials;
         if (!found.ok() || !into) return found;
-        return check_workspace(linear_call<T, linear_options>{s, o}.need(), o.workspace);
+        return with_linear_scalar<G, held_t<H>, held_t<W>>(s.logits.kind, [&]<class T>() {
+            return check_workspace(linear_call<T, linear_options>{s, o}.need(), o.workspace);
+        });
     }
 
 private:
@@ -156,7 +173,8 @@ private:
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             lane_sum<> sum;
             std::int64_t count = 0;
-            for (; next != rows.end() && next->row < s.start(b + 1); ++next) {
+            const std::ptrdiff_t end = s.start(b + 1);
+            for (; next != rows.end() && next->row < end; ++next) {
                 const double log_prob = finish<T>(next->partial, set).log_prob;
                 if (!is_finite(log_prob)) ++report.nonfinite;
                 sum.add(count++, log_prob);
@@ -194,22 +212,24 @@ struct linear_log_probs_backward_fn {
         const auto& held_weights = hold(weights);
         const auto& held_labels = hold(labels);
         const auto& held_grad = hold(grad_sum);
-        using T = typename linear_scalar<G, held_t<H>, held_t<W>>::type;
         const linear_batch s(held, held_weights, held_labels, o.offsets, o.bias, held_grad);
         require(checked(s, o, largest_extent<G>(), to));
-        linear_call<T, linear_backward_options>{s, o}.with_memory(
-            [&](const auto& work) { run(work, gemm, to, o); });
+        with_linear_scalar<G, held_t<H>, held_t<W>>(s.logits.kind, [&]<class T>() {
+            linear_call<T, linear_backward_options>{s, o}.with_memory(
+                [&](const auto& work) { run(work, gemm, to, o); });
+        });
     }
 
     /// The same in the caller's workspace; never allocates (the gemm may).
     template <class G, class H, class W, class Y, class C>
     void into(const G& gemm, const H& hidden, const W& weights, const Y& labels, const C& grad_sum,
               const linear_gradients& to, const linear_backward_options& o = {}) const {
-        using T = typename linear_scalar<G, H, W>::type;
         const linear_batch s(hidden, weights, labels, o.offsets, o.bias, grad_sum);
         require(checked(s, o, largest_extent<G>(), to));
-        linear_call<T, linear_backward_options>{s, o}.with_workspace(
-            [&](const auto& work) { run(work, gemm, to, o); });
+        with_linear_scalar<G, H, W>(s.logits.kind, [&]<class T>() {
+            linear_call<T, linear_backward_options>{s, o}.with_workspace(
+                [&](const auto& work) { run(work, gemm, to, o); });
+        });
     }
 
     template <class G, class H, class W, class Y, class C>

@@ -9,7 +9,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include <prefopt/batch/sequences.hpp>
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/lane_sum.hpp>
 #include <prefopt/shift_labels.hpp>
@@ -60,9 +60,16 @@ inline constexpr std::ptrdiff_t wave_rows = 4096;
 /// them until they are read.
 inline constexpr std::ptrdiff_t streamed_bytes = std::ptrdiff_t{32} << 20;
 
-/// The library's own type of a tensor's elements: what rows of it are read and written as.
-template <class Tensor>
-using stored_t = typename stored_as<scalar_traits<element_t<Tensor>>::kind>::type;
+/// f.template operator()<S>() with the library's own type of a tensor's elements: what rows of it
+/// are read and written as. Only tensors of run-time type cost code for every kind.
+template <class Tensor, class F>
+decltype(auto) with_stored(scalar_kind kind, const F& f) {
+    if constexpr (std::is_void_v<element_t<Tensor>>)
+        return with_scalar(kind, f);
+    else
+        return f.template
+        operator()<typename stored_as<scalar_traits<element_t<Tensor>>::kind>::type>();
+}
 
 /// The rows of a tile in logits or directions, S their storage type.
 template <class S, class Operand>
@@ -79,51 +86,40 @@ inline auto writer(const sequence_outputs& out) {
     };
 }
 
-/// Scores all rows and sums them up by sequence. `scored(tile, statistics)` sees all rows, on the
-/// executor's threads; statistics are known where the label is not negative.
+/// The log-probs of a wave of rows, until they are summed.
+struct wave {
+    std::ptrdiff_t begin = 0;
+    std::ptrdiff_t end = 0;
+    std::array<double, static_cast<std::size_t>(wave_rows)> log_probs;
+
+    wave() {}  // NOLINT: whoever scores the rows fills them
+    [[nodiscard]] double& operator[](std::ptrdiff_t row) noexcept {
+        return log_probs[static_cast<std::size_t>(row - begin)];
+    }
+};
+
+/// Sums all rows up by sequence; `score`, called with a range of the wave's rows, fills it in.
 ///
 /// Log-probs are computed wave by wave, each wave in any order, and summed on the calling thread in
 /// the order of the rows, each into the lane of its position among the scored: neither the executor
 /// nor padding changes a bit.
-template <class S, class Scored>
-sequence_report score_sequences(const sequence_batch& s, const sequence_outputs& out,
-                                const Scored& scored) {
-    std::array<double, static_cast<std::size_t>(wave_rows)> log_probs;  // NOLINT: score_rows fills
-    std::ptrdiff_t wave_begin = 0;
-    std::ptrdiff_t wave_end = 0;
-    const auto log_prob_of = [&](std::ptrdiff_t row) -> double& {
-        return log_probs[static_cast<std::size_t>(row - wave_begin)];
-    };
-    const instruction_set set = active_instruction_set();
-    const auto score_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        row_partial p[static_cast<std::size_t>(tile_rows)];
-        row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
-        s.for_each_tile(wave_begin + begin, wave_begin + end, [&](const row_tile& tile) {
-            row_partials(rows_of<const S>(s.logits, tile), tile.label, set, p);
-            finish_rows(p, tile.label, tile.count, set, r);
-            for (std::ptrdiff_t i = 0; i < tile.count; ++i) {
-                if (tile.label[i] < 0) continue;
-                log_prob_of(tile.number + i) = r[i].log_prob;
-                if (out.partials) (*out.partials)[static_cast<std::size_t>(tile.number + i)] = p[i];
-            }
-            scored(tile, r);
-        });
-    };
-
+inline sequence_report sum_sequences(const sequence_batch& s, const sequence_outputs& out, wave& w,
+                                     const range_task& score) {
     const auto write = writer(out);
     sequence_report report;
     report.rows = s.rows();
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
         lane_sum<> sum;
         std::int64_t count = 0;
-        for (std::ptrdiff_t row = s.start(b); row < s.start(b + 1); ++row) {
-            if (row == wave_end) {
-                wave_begin = wave_end;
-                wave_end = std::min(wave_begin + wave_rows, s.rows());
-                s.for_range(wave_end - wave_begin, score_rows);
+        const std::ptrdiff_t end = s.start(b + 1);
+        for (std::ptrdiff_t row = s.start(b); row < end; ++row) {
+            if (row == w.end) {
+                w.begin = w.end;
+                w.end = smaller(w.begin + wave_rows, s.rows());
+                s.for_range(w.end - w.begin, score);
             }
             if (s.label(row) < 0) continue;
-            const double log_prob = log_prob_of(row);
+            const double log_prob = w[row];
             if (!is_finite(log_prob)) ++report.nonfinite;
             sum.add(count++, log_prob);
         }
@@ -134,7 +130,29 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
     return report;
 }
 
-inline constexpr auto ignore = [](auto&&...) {};
+/// Scores all rows and sums them up by sequence. `scored(tile, statistics)` sees all rows, on the
+/// executor's threads; statistics are known where the label is not negative.
+template <class S, class Scored>
+sequence_report score_sequences(const sequence_batch& s, const sequence_outputs& out,
+                                const Scored& scored) {
+    wave w;
+    const instruction_set set = active_instruction_set();
+    const auto score_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        row_partial p[static_cast<std::size_t>(tile_rows)];
+        row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
+        s.for_each_tile(w.begin + begin, w.begin + end, [&](const row_tile& tile) {
+            row_partials(rows_of<const S>(s.logits, tile), tile.label, set, p);
+            finish_rows(p, tile.label, tile.count, set, r);
+            for (std::ptrdiff_t i = 0; i < tile.count; ++i) {
+                if (tile.label[i] < 0) continue;
+                w[tile.number + i] = r[i].log_prob;
+                if (out.partials) (*out.partials)[static_cast<std::size_t>(tile.number + i)] = p[i];
+            }
+            scored(tile, r);
+        });
+    };
+    return sum_sequences(s, out, w, score_rows);
+}
 
 /// Allocates the scores in the family of the logits and lets `fill` write them.
 template <class Logits, class Fill>
@@ -144,9 +162,9 @@ auto make_scores(const Logits& logits, const sequence_batch& s, const Fill& fill
     auto count = make_like<std::int64_t>(logits, b);
     sequence_scores<decltype(sum), decltype(count)> r{std::move(sum), std::move(count), {}};
     const auto n = static_cast<std::size_t>(b[0]);
+    void* const counts = adapter<decltype(count)>::view(r.count).data;
     r.report = fill(sequence_outputs{
-        r.sum, std::span<std::int64_t>(
-                   n == 0 ? nullptr : adapter<decltype(count)>::view(r.count).data, n)});
+        r.sum, std::span<std::int64_t>(n == 0 ? nullptr : static_cast<std::int64_t*>(counts), n)});
     return r;
 }
 
@@ -168,9 +186,15 @@ struct sequence_log_probs_fn {
     auto operator()(const L& logits, const Y& labels, const sequence_options& o = {}) const {
         const auto& held = hold(logits);
         const auto& held_labels = hold(labels);
-        const sequence_batch s(held, held_labels, o.offsets, o.executor);
-        require(check_sequences(s, {}));
-        return make_scores(held, s, [&](const sequence_outputs& out) { return run<L>(s, out); });
+        using self = sequence_log_probs_fn;
+        if constexpr (evaluates_itself<held_t<L>, self, sequence_options, held_t<L>, held_t<Y>>) {
+            return adapter<held_t<L>>::evaluate(*this, o, held, held_labels);
+        } else {
+            const sequence_batch s(held, held_labels, o.offsets, o.executor);
+            require(check_sequences(s, {}));
+            return make_scores(held, s,
+                               [&](const sequence_outputs& out) { return run_as<L>(s, out); });
+        }
     }
 
     /// The same into the caller's memory; never allocates.
@@ -179,7 +203,7 @@ struct sequence_log_probs_fn {
                          const sequence_options& o = {}) const {
         const sequence_batch s(logits, labels, o.offsets, o.executor);
         require(check_sequences(s, memory(out)));
-        return run<L>(s, out);
+        return run_as<L>(s, out);
     }
 
     template <class L, class Y>
@@ -187,17 +211,26 @@ struct sequence_log_probs_fn {
                  const sequence_outputs& out = {}) const {
         const auto& held = hold(logits);
         const auto& held_labels = hold(labels);
-        const sequence_batch s(held, held_labels, o.offsets, o.executor);
-        return check_sequences(s, memory(out));
+        if constexpr (checks_itself<held_t<L>, sequence_log_probs_fn, sequence_options,
+                                    sequence_outputs, held_t<L>, held_t<Y>>) {
+            return adapter<held_t<L>>::check(*this, o, out, held, held_labels);
+        } else {
+            const sequence_batch s(held, held_labels, o.offsets, o.executor);
+            return check_sequences(s, memory(out));
+        }
     }
 
-private:
+    // For adapters that evaluate the call themselves, too.
     static sequence_memory memory(const sequence_outputs& out) {
         return {.sum = out.sum, .count = out.count, .partials = out.partials};
     }
     template <class L>
+    static sequence_report run_as(const sequence_batch& s, const sequence_outputs& out) {
+        return with_stored<held_t<L>>(s.logits.kind, [&]<class S>() { return run<S>(s, out); });
+    }
+    template <class S>
     static sequence_report run(const sequence_batch& s, const sequence_outputs& out) {
-        return score_sequences<stored_t<held_t<L>>>(s, out, ignore);
+        return score_sequences<S>(s, out, [](const row_tile&, const auto*) {});
     }
 };
 
@@ -220,6 +253,7 @@ struct sequence_log_probs_backward_fn {
     template <class L, class Y, class G, class O>
     void operator()(const L& logits, const Y& labels, const G& grad_sum, O&& grad_logits,
                     const sequence_backward_options& o = {}) const {
+        static_assert(require_output<O>());
         const auto& held = hold(logits);
         const auto& held_labels = hold(labels);
         const auto& held_grad = hold(grad_sum);
@@ -227,12 +261,16 @@ struct sequence_log_probs_backward_fn {
         const sequence_memory m =
             memory(lift<output, 3>(static_cast<O&&>(grad_logits)), held_grad, o);
         require(check_sequences(s, m));
-        run<stored_t<held_t<L>>, stored_t<std::remove_cvref_t<O>>>(s, m);
+        with_stored<held_t<L>>(s.logits.kind, [&]<class S>() {
+            with_stored<std::remove_cvref_t<O>>(m.written.kind,
+                                                [&]<class W>() { run<S, W>(s, m); });
+        });
     }
 
     template <class L, class Y, class G, class O>
     status check(const L& logits, const Y& labels, const G& grad_sum, O&& grad_logits,
                  const sequence_backward_options& o = {}) const {
+        static_assert(require_output<O>());
         const auto& held = hold(logits);
         const auto& held_labels = hold(labels);
         const auto& held_grad = hold(grad_sum);
@@ -262,10 +300,10 @@ private:
             for (std::ptrdiff_t b = s.sequence_of(begin), at = begin; at < end; ++b) {
                 double coefficient = 0;
                 load_block(m.grad_sum, b, 1, &coefficient);
-                const std::ptrdiff_t last = std::min(end, s.start(b + 1));
+                const std::ptrdiff_t last = smaller(end, s.start(b + 1));
                 s.for_each_tile(at, last, [&](row_tile& tile) {
                     if (is_zero(coefficient))
-                        std::fill_n(tile.label, tile.count, std::ptrdiff_t{-1});
+                        for (std::ptrdiff_t i = 0; i < tile.count; ++i) tile.label[i] = -1;
                     const auto rows = rows_of<const S>(s.logits, tile);
                     const row_partial* p = own;
                     if (m.given_partials)
@@ -294,27 +332,30 @@ struct sequence_log_probs_in_place_fn {
     ///     auto scored = prefopt::sequence_log_probs_in_place(logits, labels);
     template <class L, class Y>
     auto operator()(L&& logits, const Y& labels, const sequence_options& o = {}) const {
+        static_assert(require_output<L>());
         const auto& held_labels = hold(labels);
         const auto to = lift<output, 3>(static_cast<L&&>(logits));
         const sequence_batch s(logits, held_labels, o.offsets, o.executor);
         require(check_sequences(s, memory(to, {})));
         return make_scores(logits, s,
-                           [&](const sequence_outputs& out) { return run<stored<L>>(s, to, out); });
+                           [&](const sequence_outputs& out) { return run_as<L>(s, to, out); });
     }
 
     /// The same into the caller's memory; never allocates.
     template <class L, class Y>
     sequence_report into(L&& logits, const Y& labels, const sequence_outputs& out,
                          const sequence_options& o = {}) const {
+        static_assert(require_output<L>());
         const auto to = lift<output, 3>(static_cast<L&&>(logits));
         const sequence_batch s(logits, labels, o.offsets, o.executor);
         require(check_sequences(s, memory(to, out)));
-        return run<stored<L>>(s, to, out);
+        return run_as<L>(s, to, out);
     }
 
     template <class L, class Y>
     status check(L&& logits, const Y& labels, const sequence_options& o = {},
                  const sequence_outputs& out = {}) const {
+        static_assert(require_output<L>());
         const auto& held_labels = hold(labels);
         const auto to = lift<output, 3>(static_cast<L&&>(logits));
         const sequence_batch s(logits, held_labels, o.offsets, o.executor);
@@ -322,15 +363,18 @@ struct sequence_log_probs_in_place_fn {
     }
 
 private:
-    template <class L>
-    using stored = stored_t<std::remove_cvref_t<L>>;
-
     static sequence_memory memory(const output<3>& to, const sequence_outputs& out) {
         return {.written_name = "logits",
                 .written = to,
                 .sum = out.sum,
                 .count = out.count,
                 .partials = out.partials};
+    }
+    template <class L>
+    static sequence_report run_as(const sequence_batch& s, const output<3>& to,
+                                  const sequence_outputs& out) {
+        return with_stored<std::remove_cvref_t<L>>(to.kind,
+                                                   [&]<class S>() { return run<S>(s, to, out); });
     }
     template <class S>
     static sequence_report run(const sequence_batch& s, const output<3>& to,

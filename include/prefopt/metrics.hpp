@@ -4,7 +4,6 @@
 
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -12,6 +11,7 @@
 #include <prefopt/core/core.hpp>
 #include <prefopt/kto.hpp>
 #include <prefopt/math/lane_sum.hpp>
+#include <prefopt/math/libm.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
@@ -56,7 +56,7 @@ public:
                 detail::load_block(b, i, 1, &y);
                 const double d = x - y;
                 // at -infinity the exponential has it: infinity, not infinity - infinity
-                kl_k3_ += is_infinite(d) && d < 0 ? -d : std::expm1(-d) + d;
+                kl_k3_ += is_infinite(d) && d < 0 ? -d : detail::libm::expm1(-d) + d;
             }
         }(detail::hold(policy), detail::hold(reference));
     }

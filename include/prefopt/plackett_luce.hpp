@@ -45,10 +45,10 @@ struct plackett_luce_dpo {
     static constexpr bool on_vectors = true;
 
     /// One list. In: its log-ratios in rank order. Out: dL / d log-ratio in their place. Returns L.
-    template <formula_scalar T>
-    T term(std::span<T> log_ratios, std::size_t placed) const {
-        using std::exp;
-        using std::log;
+    template <class T>
+    constexpr T term(std::span<T> log_ratios, std::size_t placed) const {
+        static_assert(detail::require_scalar<T>());
+        if constexpr (!detail::brings_primitives<T>) static_assert(detail::require_order<T>());
         const std::size_t n = log_ratios.size();
         const T b = T(beta);
         const std::size_t m = placed < n ? placed : (n == 0 ? 0 : n - 1);  // real choices
@@ -62,10 +62,10 @@ struct plackett_luce_dpo {
         T top = log_ratios[n - 1];
         T total(1);
         const auto include = [&](const T& x) {
-            const auto above = x > top;
-            const T e = relative(select(above, top, x), select(above, x, top));
-            total = select(above, T(total * e + T(1)), T(total + e));
-            top = select(above, x, top);
+            const auto above = top < x;
+            const T e = relative(prefopt::select(above, top, x), prefopt::select(above, x, top));
+            total = prefopt::select(above, T(total * e + T(1)), T(total + e));
+            top = prefopt::select(above, x, top);
         };
         for (std::size_t i = n - 1; i-- > m;) include(log_ratios[i]);
         const T rest_top = top;
@@ -74,8 +74,8 @@ struct plackett_luce_dpo {
         T loss(0);
         for (std::size_t i = m; i-- > 0;) {
             const T x = log_ratios[i];
-            const T d = b * (top - x) + log(total);
-            loss = loss + softplus(d);
+            const T d = b * (top - x) + detail::log_of(total);
+            loss = loss + prefopt::softplus(d);
             include(x);
             log_ratios[i] = d;
         }
@@ -83,8 +83,8 @@ struct plackett_luce_dpo {
         T carried(0);  // C_k: what the earlier choices add to the answers they passed over
         for (std::size_t i = 0; i < m; ++i) {
             const T d = log_ratios[i];
-            const T lost = sigmoid(d);
-            log_ratios[i] = b * (carried * sigmoid(T(-d)) - lost);
+            const T lost = prefopt::sigmoid(d);
+            log_ratios[i] = b * (carried * prefopt::sigmoid(T(-d)) - lost);
             carried = (T(1) + carried) * lost;
         }
         for (std::size_t i = m; i < n; ++i)
@@ -93,12 +93,12 @@ struct plackett_luce_dpo {
     }
 
     /// The implicit reward of one answer, beta * log-ratio.
-    template <formula_scalar T>
-    [[nodiscard]] T reward(const T& log_ratio) const {
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& log_ratio) const {
         return T(beta) * log_ratio;
     }
 
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         return detail::check_positive("beta", beta);
     }
 
@@ -107,11 +107,10 @@ struct plackett_luce_dpo {
 private:
     /// exp(beta (x - top)); -infinity among -infinities is a fair share, 1.
     template <class T>
-    [[nodiscard]] T relative(const T& x, const T& top) const {
+    [[nodiscard]] constexpr T relative(const T& x, const T& top) const {
         using detail::is_minus_infinity;
-        using std::exp;
-        return select(is_minus_infinity(x) && is_minus_infinity(top), T(1),
-                      T(exp(T(beta) * (x - top))));
+        return prefopt::select(is_minus_infinity(x) && is_minus_infinity(top), T(1),
+                               detail::exp_of(T(T(beta) * (x - top))));
     }
 };
 

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +35,8 @@ struct shift_labels_fn {
     /// sequence, inside the prompt, in the padding, and where the token is negative already.
     ///
     /// tokens (B, T), or (N) as one sequence or packed with offsets; any integer type. Returns the
-    /// same shape and family, in the tokens' type if it is signed, else std::int64_t.
+    /// same shape and family, in the tokens' type if it is signed, else std::int64_t (always that,
+    /// where the type is known only at run time).
     /// Errors: bad_offsets; bad_parameter for a length outside [0, T].
     ///
     ///     auto labels = prefopt::shift_labels(tokens, {.prompt_lengths = prompts});
@@ -43,17 +45,11 @@ struct shift_labels_fn {
         const auto& held = hold(tokens);
         using held_type = std::remove_cvref_t<decltype(held)>;
         const auto ids = lift<index_input, 2>(held);
-        require(check_lengths(ids, o, adapter<held_type>::rank));
+        require(check_lengths(ids, o, rank_of(held)));
         using token = element_t<const held_type>;
         using label_type = std::conditional_t<std::signed_integral<token>, token, std::int64_t>;
-        auto labels = make_like<label_type>(held, adapter<held_type>::view(held).extents);
-        const auto out = adapter<decltype(labels)>::view(labels);
-        const auto write = [&](std::ptrdiff_t b, std::ptrdiff_t t, std::int64_t value) {
-            if constexpr (adapter<held_type>::rank == 1)
-                out(t) = static_cast<label_type>(value);
-            else
-                out(b, t) = static_cast<label_type>(value);
-        };
+        auto labels = make_labels<label_type>(held, ids.extents);
+        const view<label_type, 2> out = rows_of_labels<label_type>(labels);
         for (std::ptrdiff_t s = 0; s < sequences(ids, o); ++s) {
             const std::ptrdiff_t outer = o.offsets.has_value ? 0 : s;
             const std::ptrdiff_t first = begin(o, s);
@@ -64,7 +60,7 @@ struct shift_labels_fn {
             for (std::ptrdiff_t t = first; t < last; ++t) {
                 const bool scored = t + 1 < end && t + 1 >= prompt;
                 const std::int64_t next = scored ? ids(outer, t + 1) : ignored_label;
-                write(outer, t, next < 0 ? ignored_label : next);
+                out(outer, t) = static_cast<label_type>(next < 0 ? ignored_label : next);
             }
         }
         return labels;
@@ -73,11 +69,31 @@ struct shift_labels_fn {
     template <class T>
     status check(const T& tokens, const shift_labels_options& o = {}) const {
         const auto& held = hold(tokens);
-        return check_lengths(lift<index_input, 2>(held), o,
-                             adapter<std::remove_cvref_t<decltype(held)>>::rank);
+        return check_lengths(lift<index_input, 2>(held), o, rank_of(held));
     }
 
 private:
+    /// In the shape of the tokens; (1, N) where only the tokens know their rank and their family
+    /// makes nothing.
+    template <class S, class T>
+    static auto make_labels(const T& tokens, std::array<std::ptrdiff_t, 2> extents) {
+        const std::array<std::ptrdiff_t, 1> one{extents[1]};
+        if constexpr (adapter<T>::rank == 1)
+            return make_like<S>(tokens, one);
+        else if constexpr (std::is_same_v<decltype(make_like<S>(tokens, one)),
+                                          decltype(make_like<S>(tokens, extents))>)
+            return rank_of(tokens) == 2 ? make_like<S>(tokens, extents) : make_like<S>(tokens, one);
+        else
+            return make_like<S>(tokens, extents);
+    }
+    template <class S, class T>
+    static view<S, 2> rows_of_labels(T& labels) {
+        const dynamic_view v = adapter<T>::view(labels);
+        S* const data = static_cast<S*>(v.data);
+        if (v.rank == 2) return {data, {v.extents[0], v.extents[1]}, {v.strides[0], v.strides[1]}};
+        return {data, {1, v.extents[0]}, {0, v.strides[0]}};
+    }
+
     static std::ptrdiff_t at(const index_input<1>& t, std::ptrdiff_t i) noexcept {
         return static_cast<std::ptrdiff_t>(t(i));
     }

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <ranges>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -20,6 +20,7 @@
 #include <prefopt/batch/unpaired.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/core/executor.hpp>
+#include <prefopt/core/ranges.hpp>
 #include <prefopt/dpo.hpp>
 #include <prefopt/ipo.hpp>
 #include <prefopt/kto.hpp>
@@ -94,13 +95,15 @@ parameter as_parameter(T&& t) {
         "prefopt: a temporary cannot be a parameter tensor: it would be gone before it is "
         "read. Pass a range of tensors or of views, not one that makes them.");
     if constexpr (viewable<tensor_type>) {
-        constexpr std::size_t rank = adapter<tensor_type>::rank;
-        if constexpr (Written) {
-            const output<rank> out(static_cast<T&&>(t));
-            return {describe("reference_parameters", out), out.data, 0};
-        } else {
-            return {describe("policy_parameters", input<rank>(t)), nullptr, 0};
-        }
+        const auto describe_of = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
+            if constexpr (Written) {
+                const output<R> out(static_cast<T&&>(t));
+                return parameter{describe("reference_parameters", out), out.data, 0};
+            } else {
+                return parameter{describe("policy_parameters", input<R>(t)), nullptr, 0};
+            }
+        };
+        return with_rank(t, describe_of);
     }
     return {};
 }
@@ -131,8 +134,10 @@ std::vector<parameter> parameters_of(Tensors&& tensors) {
     return list;
 }
 
-/// Every tensor of both lists, before the first is touched. `index` is the tensor's number.
-inline status check_parameters(std::vector<parameter>& policy, std::vector<parameter>& reference) {
+/// Every tensor of both lists, before the first is touched. `index` is the tensor's number. A
+/// template, like what moves the reference: so that nobody pays for it who moves none.
+template <class List>
+status check_parameters(List& policy, List& reference) {
     if (policy.size() != reference.size())
         return detail::fault_shape(errc::shape_mismatch, "reference_parameters",
                                    "must be as many tensors as policy_parameters:",
@@ -142,8 +147,8 @@ inline status check_parameters(std::vector<parameter>& policy, std::vector<param
         reference[i].view.wanted = policy[i].view.extents;
         reference[i].view.like = "policy_parameters' tensor of that number";
     }
-    for (const auto check : {check_null, check_shape, check_size, check_stride, check_alignment})
-        for (const std::vector<parameter>* list : {&policy, &reference})
+    for (const auto check : checks_of_one)
+        for (const List* list : {&policy, &reference})
             for (std::size_t i = 0; i < list->size(); ++i)
                 if (status s = check((*list)[i].view); !s.ok()) {
                     s.index = static_cast<std::int64_t>(i);
@@ -187,9 +192,9 @@ inline status check_parameters(std::vector<parameter>& policy, std::vector<param
 inline constexpr std::ptrdiff_t update_block = 64;
 
 /// All tensors, as one range of blocks.
-inline void update_parameters(const std::vector<parameter>& policy,
-                              std::vector<parameter>& reference, const update_rule& rule,
-                              const executor& executor) {
+template <class List>
+void update_parameters(const List& policy, List& reference, const update_rule& rule,
+                       const executor& executor) {
     const auto size = [](const parameter& p) {
         std::ptrdiff_t n = 1;
         for (std::size_t i = 0; i < p.view.extents.rank; ++i) n *= p.view.extents.extents[i];
@@ -248,7 +253,7 @@ struct trust_region {
     static constexpr bool length_averaged = detail::is_length_averaged<Loss>();
 
     /// How often the reference has moved: the stamp for log-probs computed under it.
-    [[nodiscard]] std::uint64_t version() const noexcept { return state.version; }
+    [[nodiscard]] constexpr std::uint64_t version() const noexcept { return state.version; }
 
     /// Counts one optimizer step and, if it is the `every`-th, moves the reference. Returns whether
     /// it moved.
@@ -294,15 +299,28 @@ struct trust_region {
     }
 
     /// The formula is the loss's own.
-    template <class... Arguments>
-    [[nodiscard]] auto term(const Arguments&... arguments) const {
-        return loss.term(arguments...);
+    [[nodiscard]] constexpr const Loss& formula() const noexcept { return loss; }
+    template <class T>
+        requires(kind == loss_kind::pairwise)
+    [[nodiscard]] constexpr auto term(const T& chosen, const T& rejected) const {
+        return loss.term(chosen, rejected);
+    }
+    template <class T, class Flag>
+        requires(kind == loss_kind::unpaired)
+    [[nodiscard]] constexpr auto term(const T& log_ratio, const Flag& desirable,
+                                      const T& kl) const {
+        return loss.term(log_ratio, desirable, kl);
     }
     template <class T>
-    [[nodiscard]] T reward(const T& log_ratio) const {
+        requires(kind == loss_kind::listwise)
+    constexpr T term(std::span<T> log_ratios, std::size_t placed) const {
+        return loss.term(log_ratios, placed);
+    }
+    template <class T>
+    [[nodiscard]] constexpr T reward(const T& log_ratio) const {
         return loss.reward(log_ratio);
     }
-    [[nodiscard]] status check_parameters() const noexcept {
+    [[nodiscard]] constexpr status check_parameters() const noexcept {
         const status s = loss.check_parameters();
         return s.ok() ? check_update() : s;
     }
@@ -312,7 +330,7 @@ struct trust_region {
     PREFOPT_LISTWISE_CALLS(trust_region)
 
 private:
-    [[nodiscard]] status check_update() const noexcept {
+    [[nodiscard]] constexpr status check_update() const noexcept {
         if (update.every < 1)
             return detail::fault_value(errc::bad_parameter, "every",
                                        "must be at least 1 optimizer step", update.every);

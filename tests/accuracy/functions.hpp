@@ -20,6 +20,7 @@
 #include <prefopt/simd/elementwise.hpp>
 
 #include "support/reference.hpp"
+#include "support/sets.hpp"
 
 #define PREFOPT_KERNELS "accuracy/pack_arrays.inc"
 #include <prefopt/simd/for_each_set.inc>
@@ -28,6 +29,8 @@
 namespace test::accuracy {
 
 using prefopt::instruction_set;
+using test::forced;
+using test::instruction_sets;
 
 enum class function : std::uint8_t {
     log_sigmoid,
@@ -50,25 +53,6 @@ constexpr std::size_t index(function f) { return static_cast<std::size_t>(f); }
 constexpr bool needs_positive(function f) {
     return f == function::log1mexp || f == function::log1mexp_derivative || f == function::log;
 }
-
-/// The sets that can be forced on this machine, from narrow to wide.
-inline std::vector<instruction_set> available_sets() {
-    std::vector<instruction_set> sets;
-    for (unsigned i = 0; i < 16; ++i) {  // what a machine lacks is answered by another set
-        const auto set = static_cast<instruction_set>(i);
-        if (prefopt::use_instruction_set(set) == set) sets.push_back(set);
-    }
-    prefopt::use_instruction_set(prefopt::widest_instruction_set());
-    return sets;
-}
-
-/// Forces a set, and gives the machine's own back.
-struct forced {
-    explicit forced(instruction_set set) { prefopt::use_instruction_set(set); }
-    ~forced() { prefopt::use_instruction_set(prefopt::widest_instruction_set()); }
-    forced(const forced&) = delete;
-    forced& operator=(const forced&) = delete;
-};
 
 /// One array per function; empty where an instruction set has no such function of its own.
 template <class T>

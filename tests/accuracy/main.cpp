@@ -127,7 +127,7 @@ tally sweep(const point_set<T>& points, const std::vector<instruction_set>& sets
 template <class T>
 bool measure(const options& o) {
     const point_set<T> points(o.share);
-    auto sets = available_sets();
+    auto sets = instruction_sets();
     // Where the generic vectors are not the processor's own they are emulated: a sample is enough.
     if (o.share < 64 && prefopt::widest_instruction_set() != instruction_set::generic)
         std::erase(sets, instruction_set::generic);

@@ -177,7 +177,7 @@ bool measure_rows_of(std::uint64_t share, const std::vector<instruction_set>& se
 }
 
 inline bool measure_all_rows(std::uint64_t share) {
-    auto sets = available_sets();
+    auto sets = instruction_sets();
     if (share < 8) std::erase(sets, instruction_set::generic);
     std::printf(
         "\n| logits | V | rows | instruction set | how many | log-prob, largest error | "

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A matrix of log-probs where one per pair is wanted.
+// A tensor of rank 4, which no argument has.
 
-#include <vector>
+#include "calls.hpp"
 
-#include <prefopt/dpo.hpp>
-
-double use(const std::vector<float>& v, const prefopt::view<const float, 2>& matrix) {
 #ifdef PREFOPT_MUST_FAIL
-    return prefopt::dpo{}(v, v, matrix, v).loss;
+void use(prefopt::view<float, 4>& t) { PREFOPT_CALL(t); }
 #else
-    return prefopt::dpo{}(v, v, prefopt::view(matrix.data, {matrix.size()}), v).loss;
+void use(prefopt::view<float, 4>& t) { pairs(prefopt::view(t.data, {t.size()})); }
 #endif
-}

@@ -102,13 +102,4 @@ bool same_bits(const tensor<T, R>& a, const tensor<T, R>& b) {
     return std::equal(a.data(), a.data() + a.size(), b.data(), b.data() + b.size(),
                       [](const T& x, const T& y) { return same_bits(x, y); });
 }
-struct forced {
-    explicit forced(instruction_set set) { use_instruction_set(set); }
-    ~forced() { use_instruction_set(widest_instruction_set()); }
-    forced(const forced&) = delete;
-    forced& operator=(const forced&) = delete;
-};
-inline constexpr instruction_set every_set[] = {instruction_set::scalar, instruction_set::avx2,
-                                                instruction_set::avx512};
-
 }  // namespace test

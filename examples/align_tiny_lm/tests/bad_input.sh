@@ -105,7 +105,7 @@ for signal in INT TERM; do
     for file in summary.csv curves.csv answers.txt; do
         [ -s "$work/cut/$file" ] || complain "SIG$signal: no $file"
     done
-    ls "$work/cut" | grep -q '\.part$' && complain "SIG$signal: a temporary file is left"
+    [ -z "$(find "$work/cut" -name '*.part')" ] || complain "SIG$signal: a temporary file is left"
 done
 
 [ "$failures" -eq 0 ] && echo "all refused as they should be"

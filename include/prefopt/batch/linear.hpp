@@ -13,12 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <span>
 #include <type_traits>
 #include <vector>
 
 #include <prefopt/batch/sequences.hpp>
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/simd/row_partial.hpp>
 
@@ -166,9 +167,7 @@ public:
                 std::span<std::byte> memory)
         : batch_(s), chunk_(plan.chunk), tokens_(std::min(blocks.tokens, s.vocab())) {
         const linear_sizes sizes = plan.sizes(s, blocks);
-        void* at = memory.data();
-        std::size_t space = memory.size();
-        std::byte* p = static_cast<std::byte*>(std::align(linear_alignment, 1, at, space));
+        std::byte* p = align_up(memory.data(), linear_alignment);
         const auto take = [&p](std::ptrdiff_t bytes) {
             std::byte* const here = p;
             p += bytes;
@@ -181,7 +180,7 @@ public:
         rows_ = {list, static_cast<std::size_t>(plan.scored)};
         std::ptrdiff_t i = 0;
         linear_plan<T>::for_each(s, [&](std::ptrdiff_t row, std::ptrdiff_t y, double coefficient) {
-            std::construct_at(list + i++, linear_row<T>{row, y, coefficient, {}, {}});
+            ::new (static_cast<void*>(list + i++)) linear_row<T>{row, y, coefficient, {}, {}};
         });
         std::fill_n(ones_, std::min(chunk_, plan.scored), T(1));
         hidden_ = {static_cast<const T*>(s.logits.data), s.rows(), s.width(),

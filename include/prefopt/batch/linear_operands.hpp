@@ -68,8 +68,7 @@ struct row_output {
     template <class T>
         requires(!std::same_as<std::remove_cvref_t<T>, row_output>)
     row_output(T&& t)  // NOLINT: implicit by design
-        : rows(detail::lift<output, 3>(static_cast<T&&>(t))),
-          rank(adapter<std::remove_cvref_t<T>>::rank) {}
+        : rows(detail::lift<output, 3>(static_cast<T&&>(t))), rank(detail::rank_of(t)) {}
 };
 
 /// The gradients that are wanted; each is optional, and costs a matrix product. Of the type of the
@@ -99,10 +98,18 @@ inline operand apart(operand o) noexcept {
     return o;
 }
 
+/// What a gemm can take.
+template <class Operand>
+status check_multiplied(const char* name, const Operand& t) noexcept {
+    if (t.refusal != nullptr || t.kind == scalar_kind::f32 || t.kind == scalar_kind::f64) return {};
+    return fault(errc::bad_tensor, name,
+                 "must hold float or double: a gemm reads it as it is. Convert 16-bit ones first");
+}
+
 /// The kinds that a gemm can take together.
 template <class Operand>
 status check_kind(const char* name, const Operand& t, scalar_kind kind) noexcept {
-    if (!t.has_value || t.kind == kind) return {};
+    if (!t.has_value || t.refusal != nullptr || t.kind == kind) return {};
     return fault(errc::bad_tensor, name, "must hold the same type as hidden");
 }
 
@@ -140,7 +147,7 @@ inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
     const auto& hidden = s.logits;
     for (const status& found :
          {check_at_least_one("row_block", blocks.rows),
-          check_at_least_one("vocab_block", blocks.tokens),
+          check_at_least_one("vocab_block", blocks.tokens), check_multiplied("hidden", hidden),
           check_kind("weights", s.weights, hidden.kind), check_kind("bias", s.bias, hidden.kind),
           check_kind("grad_hidden", to.hidden.rows, hidden.kind),
           check_kind("grad_weights", to.weights, hidden.kind),

@@ -12,11 +12,9 @@
 
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <new>
 #include <span>
 #include <vector>
@@ -26,6 +24,7 @@
 #include <prefopt/batch/parts.hpp>
 #include <prefopt/batch/reduction.hpp>
 #include <prefopt/batch/summary.hpp>
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/math/lane_sum.hpp>
 
@@ -59,9 +58,9 @@ struct listwise_outputs {
 };
 
 /// What a listwise call returns, in the family and storage order of the first argument.
-template <class Vector, class Matrix>
+template <class Vector, class Matrix, class Loss = double>
 struct listwise_result {
-    double loss = 0;          ///< reduced over the batch
+    Loss loss{};              ///< reduced over the batch
     Vector losses;            ///< (B) one per list, before weights
     Matrix grad;              ///< (B, K) d loss / d policy
     Matrix rewards;           ///< (B, K) beta * (policy - reference)
@@ -102,9 +101,7 @@ struct list_scratch {
 
     /// In memory of list_scratch_size(answers) doubles.
     list_scratch(double* memory, std::ptrdiff_t answers) noexcept {
-        std::size_t space = 8 * sizeof(double);
-        packs = memory;
-        packs = std::align(64, 0, packs, space);
+        packs = align_up(memory, 64);
         log_ratios = static_cast<double*>(packs) + pack_size * answers;
         rewards = log_ratios + pack_size * answers;
         row = rewards + pack_size * answers;
@@ -124,6 +121,15 @@ inline std::ptrdiff_t answer_at(const listwise_inputs& in, std::ptrdiff_t b,
     return in.ranking.has_value ? static_cast<std::ptrdiff_t>(in.ranking(b, rank)) : rank;
 }
 
+/// A slot of a ranking of n answers that is out of range, or else repeats an earlier one.
+inline status fault_rank(std::int64_t answer, std::ptrdiff_t n, std::ptrdiff_t index) noexcept {
+    return fault_value(errc::not_permutation, "ranking",
+                       answer < 0 || answer >= n
+                           ? "is not the index of an answer of its list"
+                           : "names an answer that an earlier place has already",
+                       answer, index);
+}
+
 /// Every row of the ranking must be a permutation of the list's answers; the index is that of the
 /// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer:
 /// the last list in which it was met.
@@ -131,7 +137,7 @@ inline status check_rankings(const listwise_inputs& in, const listwise_options& 
                              std::span<double> seen) noexcept {
     if (!in.ranking.has_value) return {};
     const std::ptrdiff_t k = in.policy.extents[1];
-    std::fill(seen.begin(), seen.end(), -1.0);
+    for (double& s : seen) s = -1.0;
     for (std::ptrdiff_t b = 0; b < in.policy.extents[0]; ++b) {
         const std::ptrdiff_t n = answers_of(o, b, k);
         const auto mark = static_cast<double>(b);
@@ -141,31 +147,32 @@ inline status check_rankings(const listwise_inputs& in, const listwise_options& 
                 seen[static_cast<std::size_t>(answer)] = mark;
                 continue;
             }
-            return fault_value(errc::not_permutation, "ranking",
-                               answer < 0 || answer >= n
-                                   ? "is not the index of an answer of its list"
-                                   : "names an answer that an earlier place has already",
-                               answer, b * k + rank);
+            return fault_rank(answer, n, b * k + rank);
         }
     }
     return {};
+}
+
+inline status fault_list_count(std::int64_t answers, std::ptrdiff_t list) noexcept {
+    return fault_value(errc::bad_parameter, "counts",
+                       "must be at least 1 and at most the number of columns", answers, list);
 }
 
 /// Counts outside [0, K] before the rankings are read, and empty lists after (the order of faults).
 inline status check_list_counts(const listwise_options& o, std::ptrdiff_t k) noexcept {
     if (!o.counts.has_value) return {};
     for (std::ptrdiff_t b = 0; b < o.counts.extents[0]; ++b)
-        if (const std::int64_t n = o.counts(b); n < 0 || n > k)
-            return fault_value(errc::bad_parameter, "counts",
-                               "must be at least 1 and at most the number of columns", n, b);
+        if (const std::int64_t n = o.counts(b); n < 0 || n > k) return fault_list_count(n, b);
     return {};
+}
+inline status check_columns(std::ptrdiff_t lists, std::ptrdiff_t k) noexcept {
+    if (lists == 0 || k > 0) return {};
+    return fault_shape(errc::empty_sequence, "policy", "must have at least one answer per list",
+                       {2, {lists, k}});
 }
 inline status check_no_empty_list(const listwise_options& o, std::ptrdiff_t lists,
                                   std::ptrdiff_t k) noexcept {
-    if (lists > 0 && k == 0)
-        return fault_shape(errc::empty_sequence, "policy", "must have at least one answer per list",
-                           {2, {lists, k}});
-    return o.counts.has_value ? check_counts("counts", o.counts) : status{};
+    return first_of({check_columns(lists, k), check_counts("counts", o.counts)});
 }
 
 /// What can be said before memory for the lists is found.
@@ -265,25 +272,33 @@ struct listwise_memory {
     }
 };
 
+template <class Formula, class Like, class... Others>
+auto listwise_results(const Formula& f, const listwise_options& o, const Like& like,
+                      const Others&... others) {
+    const listwise_inputs in{like, others...};
+    require(check_listwise_operands(f, in, o, {}));
+    const listwise_memory memory(o, in);
+    require(check_listwise(f, in, o, {}, memory.workspace));
+    const auto vector = [&] {
+        return make_result(like, std::array<std::ptrdiff_t, 1>{in.policy.extents[0]},
+                           in.policy.kind);
+    };
+    const auto matrix = [&] { return make_result(like, in.policy.extents, in.policy.kind); };
+    listwise_result<decltype(vector()), decltype(matrix())> r{
+        .loss = 0, .losses = vector(), .grad = matrix(), .rewards = matrix()};
+    const batch_result b = run_listwise(f, in, o, {r.losses, r.grad, r.rewards}, memory.workspace);
+    r.loss = b.loss;
+    r.summary = b.summary;
+    return r;
+}
+
 template <class Formula, class... Tensors>
 auto listwise_call(const Formula& f, const listwise_options& o, const Tensors&... tensors) {
     return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
-        const listwise_inputs in{like, others...};
-        require(check_listwise_operands(f, in, o, {}));
-        const listwise_memory memory(o, in);
-        require(check_listwise(f, in, o, {}, memory.workspace));
-        using scalar = result_scalar_t<element_t<Like>>;
-        const auto vector = [&] {
-            return make_like<scalar>(like, std::array<std::ptrdiff_t, 1>{in.policy.extents[0]});
-        };
-        const auto matrix = [&] { return make_like<scalar>(like, in.policy.extents); };
-        listwise_result<decltype(vector()), decltype(matrix())> r{
-            .loss = 0, .losses = vector(), .grad = matrix(), .rewards = matrix()};
-        const batch_result b =
-            run_listwise(f, in, o, {r.losses, r.grad, r.rewards}, memory.workspace);
-        r.loss = b.loss;
-        r.summary = b.summary;
-        return r;
+        if constexpr (evaluates_itself<Like, Formula, listwise_options, Like, Others...>)
+            return adapter<Like>::evaluate(f, o, like, others...);
+        else
+            return listwise_results(f, o, like, others...);
     }(hold(tensors)...);
 }
 
@@ -295,15 +310,25 @@ batch_result listwise_into(const Formula& f, const listwise_options& o, const li
     return run_listwise(f, in, o, out, o.workspace);
 }
 
+/// Without outputs it is the call that may allocate.
+template <class Formula>
+status check_listwise_call(const Formula& f, const listwise_inputs& in, const listwise_options& o,
+                           const listwise_outputs& out) {
+    const bool writes = out.losses.has_value || out.grad.has_value || out.rewards.has_value;
+    if (writes) return check_listwise(f, in, o, out, o.workspace);
+    if (const status s = check_listwise_operands(f, in, o, out); !s.ok()) return s;
+    return check_listwise(f, in, o, out, listwise_memory(o, in).workspace);
+}
+
 template <class Formula, class... Tensors>
 status listwise_check(const Formula& f, const listwise_options& o, const listwise_outputs& out,
                       const Tensors&... tensors) {
-    return [&](const auto&... held) {
-        const listwise_inputs in{held...};
-        const bool writes = out.losses.has_value || out.grad.has_value || out.rewards.has_value;
-        if (writes) return check_listwise(f, in, o, out, o.workspace);
-        if (const status s = check_listwise_operands(f, in, o, out); !s.ok()) return s;
-        return check_listwise(f, in, o, out, listwise_memory(o, in).workspace);
+    return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
+        if constexpr (checks_itself<Like, Formula, listwise_options, listwise_outputs, Like,
+                                    Others...>)
+            return adapter<Like>::check(f, o, out, like, others...);
+        else
+            return check_listwise_call(f, listwise_inputs{like, others...}, o, out);
     }(hold(tensors)...);
 }
 

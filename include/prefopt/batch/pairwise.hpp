@@ -12,12 +12,15 @@
 // and optionally `static constexpr bool length_averaged = true`: its term then sees log-ratios
 // divided by the number of scored tokens. `static constexpr bool on_vectors = true` says that term
 // and reward choose with select (math/select.hpp) instead of branching on values: they then run on
-// packs of sixteen examples. PREFOPT_PAIRWISE_CALLS gives it operator(), into, check.
+// packs of examples. `static constexpr bool linear_reward = true` says that reward(x) is x times a
+// positive constant: fewer sums are then taken. PREFOPT_PAIRWISE_CALLS gives it operator(), into,
+// check.
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <prefopt/batch/kind.hpp>
 #include <prefopt/batch/parts.hpp>
@@ -62,16 +65,19 @@ struct pairwise_outputs {
     output<1> rejected_rewards{};
 };
 
-/// The reduced loss and what metrics are made of.
+/// The reduced loss and what metrics are made of. Where the batch is read and written in float or
+/// less, the terms of the loss are computed to a float's precision on vectors: their sum, kept in
+/// double, is exact to about 1e-7 of it.
 struct batch_result {
     double loss = 0;
     batch_summary summary{};
 };
 
-/// What a pairwise call returns. `Vector` is of the family of the first argument.
-template <class Vector>
+/// What a pairwise call returns. `Vector` is of the family of the first argument; `Loss` is double,
+/// or what a family with automatic gradients has for a number.
+template <class Vector, class Loss = double>
 struct pairwise_result {
-    double loss = 0;          ///< reduced over the batch
+    Loss loss{};              ///< reduced over the batch; of floats: as exact as a float
     Vector losses;            ///< (B) one per pair, before weights
     Vector grad_chosen;       ///< (B) d loss / d policy_chosen
     Vector grad_rejected;     ///< (B) d loss / d policy_rejected
@@ -99,9 +105,18 @@ constexpr bool is_length_averaged() noexcept {
         return false;
 }
 
+/// The policy's arguments, as the checks name them.
 template <class Formula>
-status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
-                      const pairwise_outputs& out) {
+struct pairwise_names {
+    static constexpr const char* first = Formula::has_reference ? "policy_chosen" : "chosen_scores";
+    static constexpr const char* second =
+        Formula::has_reference ? "policy_rejected" : "rejected_scores";
+};
+
+/// What can be said without reading an element.
+template <class Formula>
+status check_pairwise_operands(const Formula& f, const pairwise_inputs& in,
+                               const pairwise_options& o, const pairwise_outputs& out) {
     constexpr bool averaged = is_length_averaged<Formula>();
     if (status s = f.check_parameters(); !s.ok()) return s;
     if constexpr (averaged) {
@@ -115,28 +130,40 @@ status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwis
                      o.chosen_counts.has_value ? "chosen_counts" : "rejected_counts",
                      "is not used by a loss of summed log-probs");
     }
-    const char* first = Formula::has_reference ? "policy_chosen" : "chosen_scores";
-    const char* second = Formula::has_reference ? "policy_rejected" : "rejected_scores";
-    const std::ptrdiff_t n = in.policy_chosen.extents[0];
-    const shape b = length(n);
-    const status s = check_operands(
-        {describe(first, in.policy_chosen), describe(second, in.policy_rejected, b, first),
-         describe("reference_chosen", in.reference_chosen, b, first),
-         describe("reference_rejected", in.reference_rejected, b, first),
-         describe("weights", o.weights, b, first),
-         describe("chosen_counts", o.chosen_counts, b, first),
-         describe("rejected_counts", o.rejected_counts, b, first),
-         describe("losses", out.losses, b, first),
-         describe("grad_chosen", out.grad_chosen, b, first),
-         describe("grad_rejected", out.grad_rejected, b, first),
-         describe("chosen_rewards", out.chosen_rewards, b, first),
-         describe("rejected_rewards", out.rejected_rewards, b, first)});
-    if (!s.ok()) return s;
-    return first_of({o.reference_versions.check_length(n), check_weights(o.weights),
-                     check_not_empty(n, o.reduction, first),
-                     check_counts("chosen_counts", o.chosen_counts),
-                     check_counts("rejected_counts", o.rejected_counts),
-                     o.reference_versions.check(current_version(f))});
+    constexpr const char* first = pairwise_names<Formula>::first;
+    const shape b = length(in.policy_chosen.extents[0]);
+    return check_operands({describe(first, in.policy_chosen),
+                           describe(pairwise_names<Formula>::second, in.policy_rejected, b, first),
+                           describe("reference_chosen", in.reference_chosen, b, first),
+                           describe("reference_rejected", in.reference_rejected, b, first),
+                           describe("weights", o.weights, b, first),
+                           describe("chosen_counts", o.chosen_counts, b, first),
+                           describe("rejected_counts", o.rejected_counts, b, first),
+                           describe("losses", out.losses, b, first),
+                           describe("grad_chosen", out.grad_chosen, b, first),
+                           describe("grad_rejected", out.grad_rejected, b, first),
+                           describe("chosen_rewards", out.chosen_rewards, b, first),
+                           describe("rejected_rewards", out.rejected_rewards, b, first)});
+}
+
+/// What the elements of the options said, in the order of faults, and what else there is to say of
+/// n pairs.
+template <class Formula>
+status check_pairwise_elements(const Formula& f, const pairwise_options& o, std::ptrdiff_t n,
+                               const status& weights, const status& chosen_counts,
+                               const status& rejected_counts) {
+    return first_of({o.reference_versions.check_length(n), weights,
+                     check_not_empty(n, o.reduction, pairwise_names<Formula>::first), chosen_counts,
+                     rejected_counts, o.reference_versions.check(current_version(f))});
+}
+
+template <class Formula>
+status check_pairwise(const Formula& f, const pairwise_inputs& in, const pairwise_options& o,
+                      const pairwise_outputs& out) {
+    if (const status s = check_pairwise_operands(f, in, o, out); !s.ok()) return s;
+    return check_pairwise_elements(f, o, in.policy_chosen.extents[0], check_weights(o.weights),
+                                   check_counts("chosen_counts", o.chosen_counts),
+                                   check_counts("rejected_counts", o.rejected_counts));
 }
 
 }  // namespace detail
@@ -167,10 +194,10 @@ batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pai
         with_set(
             active_instruction_set(),
             [&](auto level) {
-                if (coarse)
-                    run_pairs<float>(level, formula, in, o, out, scale, first, last, s);
-                else
-                    run_pairs<double>(level, formula, in, o, out, scale, first, last, s);
+                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>())
+                    if (coarse)
+                        return run_pairs<float>(level, formula, in, o, out, scale, first, last, s);
+                run_pairs<double>(level, formula, in, o, out, scale, first, last, s);
             },
             [&] {
                 run_pairs<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
@@ -181,30 +208,40 @@ batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pai
     return result;
 }
 
-template <class Vector>
-pairwise_outputs outputs_of(pairwise_result<Vector>& r) {
+template <class Vector, class Loss>
+pairwise_outputs outputs_of(pairwise_result<Vector, Loss>& r) {
     return {r.losses, r.grad_chosen, r.grad_rejected, r.chosen_rewards, r.rejected_rewards};
 }
 
-/// Allocates the result in the family of the first tensor and fills it. Expressions among the
-/// tensors are evaluated once and live to the end of the call.
+/// Allocates the result in the family of the first tensor and fills it.
+template <class Formula, class Like, class... Others>
+auto pairwise_results(const Formula& f, const pairwise_options& o, const Like& like,
+                      const Others&... others) {
+    const pairwise_inputs in{like, others...};
+    require(check_pairwise(f, in, o, {}));
+    const auto make = [&] {
+        return make_result(like, in.policy_chosen.extents, in.policy_chosen.kind);
+    };
+    pairwise_result<decltype(make())> r{.loss = 0,
+                                        .losses = make(),
+                                        .grad_chosen = make(),
+                                        .grad_rejected = make(),
+                                        .chosen_rewards = make(),
+                                        .rejected_rewards = make()};
+    const batch_result b = run_pairwise(f, in, o, outputs_of(r));
+    r.loss = b.loss;
+    r.summary = b.summary;
+    return r;
+}
+
+/// The whole call. Expressions among the tensors are evaluated once and live to its end.
 template <class Formula, class... Tensors>
 auto pairwise_call(const Formula& f, const pairwise_options& o, const Tensors&... tensors) {
     return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
-        const pairwise_inputs in{like, others...};
-        require(check_pairwise(f, in, o, {}));
-        using scalar = result_scalar_t<element_t<Like>>;
-        const auto make = [&] { return make_like<scalar>(like, in.policy_chosen.extents); };
-        pairwise_result<decltype(make())> r{.loss = 0,
-                                            .losses = make(),
-                                            .grad_chosen = make(),
-                                            .grad_rejected = make(),
-                                            .chosen_rewards = make(),
-                                            .rejected_rewards = make()};
-        const batch_result b = run_pairwise(f, in, o, outputs_of(r));
-        r.loss = b.loss;
-        r.summary = b.summary;
-        return r;
+        if constexpr (evaluates_itself<Like, Formula, pairwise_options, Like, Others...>)
+            return adapter<Like>::evaluate(f, o, like, others...);
+        else
+            return pairwise_results(f, o, like, others...);
     }(hold(tensors)...);
 }
 
@@ -219,8 +256,12 @@ batch_result pairwise_into(const Formula& f, const pairwise_options& o, const pa
 template <class Formula, class... Tensors>
 status pairwise_check(const Formula& f, const pairwise_options& o, const pairwise_outputs& out,
                       const Tensors&... tensors) {
-    return [&](const auto&... held) {
-        return check_pairwise(f, pairwise_inputs{held...}, o, out);
+    return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
+        if constexpr (checks_itself<Like, Formula, pairwise_options, pairwise_outputs, Like,
+                                    Others...>)
+            return adapter<Like>::check(f, o, out, like, others...);
+        else
+            return check_pairwise(f, pairwise_inputs{like, others...}, o, out);
     }(hold(tensors)...);
 }
 

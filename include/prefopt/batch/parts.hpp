@@ -41,11 +41,23 @@ constexpr bool runs_on_vectors() noexcept {
         return false;
 }
 
-/// The formula that is asked: that of the loss inside a trust region, so that it is compiled once.
+/// Whether reward(x) is x times a positive constant: it says so with
+/// `static constexpr bool linear_reward = true`. Sums of rewards are then rewards of sums, and who
+/// wins is seen in the log-ratios.
+template <class Formula>
+constexpr bool is_reward_linear() noexcept {
+    if constexpr (requires { Formula::linear_reward; })
+        return Formula::linear_reward;
+    else
+        return false;
+}
+
+/// The formula that is asked. A wrapper that changes nothing but what surrounds the formula (as a
+/// trust region does) has a member `formula()`, and shares the compiled loop of the loss inside.
 template <class Formula>
 const auto& formula_of(const Formula& f) noexcept {
-    if constexpr (requires { f.loss.check_parameters(); })
-        return f.loss;
+    if constexpr (requires { f.formula(); })
+        return f.formula();
     else
         return f;
 }
@@ -67,12 +79,12 @@ Summary run_parts(const executor& e, std::ptrdiff_t n, const Part& part) {
     const std::ptrdiff_t blocks = (n + block_examples - 1) / block_examples;
     const std::ptrdiff_t even = (blocks + most_parts - 1) / most_parts * block_examples;
     const std::ptrdiff_t size = even < least_part ? least_part : even;
-    std::array<Summary, static_cast<std::size_t>(most_parts)> summaries{};
     if (n <= size) {  // one part, and no room for more to be cleared
         Summary one;
         if (n > 0) part(std::ptrdiff_t{0}, n, one);
         return one;
     }
+    std::array<Summary, static_cast<std::size_t>(most_parts)> summaries{};
     const std::ptrdiff_t parts = (n + size - 1) / size;
     for_range(e, parts, 8 * n, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
         for (std::ptrdiff_t i = begin; i < end; ++i) {

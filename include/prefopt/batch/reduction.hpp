@@ -7,10 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <ranges>
 #include <span>
 
 #include <prefopt/core/core.hpp>
+#include <prefopt/core/ranges.hpp>
 #include <prefopt/math/lane_sum.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
@@ -82,14 +82,16 @@ const std::uint64_t* current_version(const Formula& f) noexcept {
 }
 
 /// Weights must be finite and not negative.
+inline status fault_weight(double weight, std::ptrdiff_t index) noexcept {
+    return fault_value(errc::bad_parameter, "weights", "must be finite and at least 0", weight,
+                       index);
+}
 inline status check_weights(const input<1>& weights) noexcept {
     if (!weights.has_value) return {};
     for (std::ptrdiff_t i = 0; i < weights.extents[0]; ++i) {
         double w = 0;
         load_block(weights, i, 1, &w);
-        if (!is_finite(w) || w < 0)
-            return detail::fault_value(errc::bad_parameter, "weights",
-                                       "must be finite and at least 0", w, i);
+        if (!is_finite(w) || w < 0) return fault_weight(w, i);
     }
     return {};
 }
@@ -101,12 +103,14 @@ inline status check_not_empty(std::ptrdiff_t examples, reduction how, const char
 }
 
 /// A count of scored tokens per example must be given and positive where averages are taken.
+inline status fault_count(const char* name, std::int64_t tokens, std::ptrdiff_t index) noexcept {
+    return fault_value(errc::empty_sequence, name,
+                       "must be at least 1: the average over no tokens is not defined", tokens,
+                       index);
+}
 inline status check_counts(const char* name, const index_input<1>& counts) noexcept {
     for (std::ptrdiff_t i = 0; i < counts.extents[0]; ++i)
-        if (const std::int64_t n = counts(i); n < 1)
-            return detail::fault_value(
-                errc::empty_sequence, name,
-                "must be at least 1: the average over no tokens is not defined", n, i);
+        if (const std::int64_t n = counts(i); n < 1) return fault_count(name, n, i);
     return {};
 }
 

@@ -5,7 +5,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/simd/strided_rows.hpp>
 
@@ -54,6 +54,9 @@ Operand<R + 1> with_leading_one(const Operand<R>& t) {
     lifted.kind = t.kind;
     lifted.has_value = t.has_value;
     lifted.alignment = t.alignment;
+    lifted.fault = t.fault;
+    lifted.given_rank = t.given_rank;
+    lifted.refusal = t.refusal;
     lifted.extents[0] = 1;
     for (std::size_t i = 0; i < R; ++i) {
         lifted.extents[i + 1] = t.extents[i];
@@ -62,19 +65,35 @@ Operand<R + 1> with_leading_one(const Operand<R>& t) {
     return lifted;
 }
 
+template <class T, std::size_t R>
+constexpr bool require_rank_or_less() {
+    static_assert(require_tensor<T>());
+    if constexpr (viewable<T>) {
+        constexpr std::size_t rank = adapter<T>::rank;
+        constexpr bool fits = rank == R || rank == R - 1 || rank == dynamic_rank;
+        static_assert(fits,
+                      "prefopt: wrong rank. Logits are (B, T, V) with labels (B, T), or (N, V) "
+                      "with labels (N).");
+    }
+    return true;
+}
+
 /// A tensor of rank R or R - 1 as an operand of rank R.
 template <template <std::size_t> class Operand, std::size_t R, class T>
 Operand<R> lift(T&& t) {
     using tensor_type = std::remove_cvref_t<T>;
-    static_assert(require_tensor<tensor_type>());
+    static_assert(require_rank_or_less<tensor_type, R>());
     if constexpr (viewable<tensor_type>) {
-        static_assert(adapter<tensor_type>::rank == R || adapter<tensor_type>::rank == R - 1,
-                      "prefopt: wrong rank. Logits are (B, T, V) with labels (B, T), or (N, V) "
-                      "with labels (N).");
-        if constexpr (adapter<tensor_type>::rank == R)
+        constexpr std::size_t rank = adapter<tensor_type>::rank;
+        if constexpr (rank == dynamic_rank)
+            return rank_of(t) == R - 1 ? with_leading_one(Operand<R - 1>(static_cast<T&&>(t)))
+                                       : Operand<R>(static_cast<T&&>(t));
+        else if constexpr (rank == R)
             return Operand<R>(static_cast<T&&>(t));
-        else if constexpr (adapter<tensor_type>::rank == R - 1)
+        else if constexpr (rank == R - 1)
             return with_leading_one(Operand<R - 1>(static_cast<T&&>(t)));
+    } else {
+        return Operand<R>(static_cast<T&&>(t));  // which says why not
     }
     return {};
 }
@@ -118,10 +137,19 @@ struct sequence_batch {
           labels(lift<index_input, 2>(labels_)),
           offsets(offsets_),
           executor(executor_),
-          rank(adapter<L>::rank) {
-        static_assert(adapter<L>::rank == adapter<Y>::rank + 1,
+          rank(rank_of(logits_) == 2 ? 2 : 3) {
+        static_assert(require_rank_or_less<L, 3>() && require_rank_or_less<Y, 2>());
+        constexpr std::size_t of_logits = adapter<L>::rank;
+        constexpr std::size_t of_labels = adapter<Y>::rank;
+        constexpr bool fits =
+            of_logits == dynamic_rank || of_labels == dynamic_rank || of_logits == of_labels + 1;
+        static_assert(fits,
                       "prefopt: labels have one dimension less than logits: (B, T, V) with (B, T), "
                       "(N, V) with (N)");
+        if (rank_of(labels_) + 1 != rank) {
+            labels.given_rank = static_cast<std::uint8_t>(rank_of(labels_));
+            labels.refuse("must have one dimension less than the logits", errc::shape_mismatch);
+        }
     }
 
     [[nodiscard]] std::ptrdiff_t sequences() const noexcept {
@@ -132,12 +160,14 @@ struct sequence_batch {
     }
     [[nodiscard]] std::ptrdiff_t vocab() const noexcept { return logits.extents[2]; }
 
-    /// Sequence b is the rows [start(b), start(b + 1)).
-    [[nodiscard]] std::ptrdiff_t start(std::ptrdiff_t b) const noexcept {
+    /// Sequence b is the rows [start(b), start(b + 1)). Integers come in nine types: one copy of
+    /// what reads them.
+    [[nodiscard]] PREFOPT_NOINLINE std::ptrdiff_t start(std::ptrdiff_t b) const noexcept {
         return offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : b * logits.extents[1];
     }
 
-    [[nodiscard]] std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
+    /// One copy, like `start`.
+    [[nodiscard]] PREFOPT_NOINLINE std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
         const std::ptrdiff_t inner = logits.extents[1];
         return static_cast<std::ptrdiff_t>(labels(row / inner, row % inner));
     }
@@ -164,9 +194,8 @@ struct sequence_batch {
             tile.number = row;
             tile.outer = row / inner;
             tile.t = row % inner;
-            tile.count = std::min({most, inner - tile.t, end - row});
-            for (std::ptrdiff_t i = 0; i < tile.count; ++i)
-                tile.label[i] = static_cast<std::ptrdiff_t>(labels(tile.outer, tile.t + i));
+            tile.count = smaller(most, smaller(inner - tile.t, end - row));
+            for (std::ptrdiff_t i = 0; i < tile.count; ++i) tile.label[i] = label(row + i);
             f(tile);
         }
     }
@@ -176,7 +205,7 @@ struct sequence_batch {
     template <class F>
     void for_range(std::ptrdiff_t n, const F& f) const {
         constexpr std::ptrdiff_t least = 64;
-        if (n > 0) detail::for_range(executor, n, n * std::max(vocab(), least), f);
+        if (n > 0) detail::for_range(executor, n, n * larger(vocab(), least), f);
     }
 };
 
@@ -185,16 +214,19 @@ inline status check_offsets(const index_input<1>& offsets, std::ptrdiff_t rows) 
     const auto bad = [&](std::ptrdiff_t i, const char* expected) {
         return fault_value(errc::bad_offsets, "offsets", expected, offsets(i), i);
     };
+    std::int64_t before = 0;
     const std::ptrdiff_t last = offsets.extents[0] - 1;
     if (last < 0)
         return fault_shape(errc::bad_offsets, "offsets", "must hold B + 1 numbers, 0 first",
                            shape_of(offsets.extents));
-    if (offsets(0) != 0) return bad(0, "must start at 0");
-    for (std::ptrdiff_t i = 1; i <= last; ++i) {
-        if (offsets(i) < offsets(i - 1)) return bad(i, "must not decrease");
-        if (offsets(i) > rows) return bad(i, "must not pass the number of rows");
+    for (std::ptrdiff_t i = 0; i <= last; ++i) {
+        const std::int64_t offset = offsets(i);
+        if (i == 0 && offset != 0) return bad(0, "must start at 0");
+        if (offset < before) return bad(i, "must not decrease");
+        if (offset > rows) return bad(i, "must not pass the number of rows");
+        before = offset;
     }
-    if (offsets(last) != rows) return bad(last, "must end at the number of rows");
+    if (before != rows) return bad(last, "must end at the number of rows");
     return {};
 }
 
@@ -225,8 +257,8 @@ struct sequence_memory {
     std::optional<std::span<const row_partial>> given_partials{};
 };
 
-/// Everything a call over logits checks.
-inline status check_sequences(const sequence_batch& s, const sequence_memory& m) {
+/// What can be said without reading a label or an offset.
+inline status check_sequence_operands(const sequence_batch& s, const sequence_memory& m) {
     const std::size_t rank = s.rank;
     operand logits = describe_as("logits", s.logits, rank);
     shape rows = logits.extents;
@@ -239,14 +271,18 @@ inline status check_sequences(const sequence_batch& s, const sequence_memory& m)
     logits.present = !in_place;
     const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
     const shape n = length(s.rows());
-    const status found = check_operands(
+    return check_operands(
         {logits, describe_as("labels", s.labels, rank - 1, rows), describe("offsets", s.offsets),
          describe("grad_sum", m.grad_sum, b),
          describe_as(m.written_name, m.written, rank, logits.extents, in_place ? "" : "logits"),
          describe("sum", m.sum, b), describe_memory("count", m.count, b),
          describe_memory("partials", m.partials, n),
          describe_memory("partials", m.given_partials, n)});
-    if (!found.ok()) return found;
+}
+
+/// Everything a call over logits checks.
+inline status check_sequences(const sequence_batch& s, const sequence_memory& m) {
+    if (const status found = check_sequence_operands(s, m); !found.ok()) return found;
     if (const status bad = check_offsets(s.offsets, s.logits.extents[1]); !bad.ok()) return bad;
     return check_labels(s.labels, s.vocab());
 }

@@ -50,9 +50,9 @@ struct unpaired_outputs {
 };
 
 /// What an unpaired call returns. `Vector` is of the family of the first argument.
-template <class Vector>
+template <class Vector, class Loss = double>
 struct unpaired_result {
-    double loss = 0;          ///< reduced over the batch
+    Loss loss{};              ///< reduced over the batch
     Vector losses;            ///< (N) one per answer, before weights
     Vector grad;              ///< (N) d loss / d policy
     Vector rewards;           ///< (N) beta * (policy - reference)
@@ -68,29 +68,41 @@ struct unpaired_inputs {
     double kl = 0;
 };
 
+/// What can be said without reading an element.
 template <class Formula>
-status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaired_options& o,
-                      const unpaired_outputs& out) {
+status check_unpaired_operands(const Formula& f, const unpaired_inputs& in,
+                               const unpaired_options& o, const unpaired_outputs& out) {
     if (status s = f.check_parameters(); !s.ok()) return s;
     if (!is_nan(in.kl) && in.kl < 0)
         return fault_value(errc::bad_parameter, "kl",
                            "must be at least 0 (kl_estimate clamps it, after the mean)", in.kl);
-    const std::ptrdiff_t n = in.policy.extents[0];
-    const shape b = length(n);
-    const status s = check_operands(
+    const shape b = length(in.policy.extents[0]);
+    return check_operands(
         {describe("policy", in.policy), describe("reference", in.reference, b, "policy"),
          describe("desirable", in.desirable.flags, b, "policy"),
          describe("weights", o.weights, b, "policy"), describe("losses", out.losses, b, "policy"),
          describe("grad", out.grad, b, "policy"), describe("rewards", out.rewards, b, "policy")});
-    if (!s.ok()) return s;
-    return first_of({o.reference_versions.check_length(n), check_weights(o.weights),
+}
+
+/// What the weights said, and what else there is to say of n answers.
+template <class Formula>
+status check_unpaired_elements(const Formula& f, const unpaired_options& o, std::ptrdiff_t n,
+                               const status& weights) {
+    return first_of({o.reference_versions.check_length(n), weights,
                      check_not_empty(n, o.reduction, "policy"),
                      o.reference_versions.check(current_version(f))});
 }
 
+template <class Formula>
+status check_unpaired(const Formula& f, const unpaired_inputs& in, const unpaired_options& o,
+                      const unpaired_outputs& out) {
+    if (const status s = check_unpaired_operands(f, in, o, out); !s.ok()) return s;
+    return check_unpaired_elements(f, o, in.policy.extents[0], check_weights(o.weights));
+}
+
 /// Flags as 1 and 0.
-inline void read_flags(const flag_input& t, std::ptrdiff_t first, std::ptrdiff_t n,
-                       double* to) noexcept {
+template <class G>
+void read_flags(const flag_input& t, std::ptrdiff_t first, std::ptrdiff_t n, G* to) noexcept {
     if (t.flags.kind == index_kind::u8) {  // how bool is read, and most flags are stored
         const auto* flag = static_cast<const std::uint8_t*>(t.flags.data);
         const std::ptrdiff_t stride = t.flags.strides[0];
@@ -126,10 +138,11 @@ batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unp
         with_set(
             active_instruction_set(),
             [&](auto level) {
-                if (coarse)
-                    run_answers<float>(level, formula, in, o, out, scale, first, last, s);
-                else
-                    run_answers<double>(level, formula, in, o, out, scale, first, last, s);
+                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>())
+                    if (coarse)
+                        return run_answers<float>(level, formula, in, o, out, scale, first, last,
+                                                  s);
+                run_answers<double>(level, formula, in, o, out, scale, first, last, s);
             },
             [&] {
                 run_answers<double>(scalar::level{}, formula, in, o, out, scale, first, last, s);
@@ -140,20 +153,28 @@ batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unp
     return result;
 }
 
+template <class Formula, class Like, class... Others>
+auto unpaired_results(const Formula& f, const unpaired_options& o, double kl, const Like& like,
+                      const Others&... others) {
+    const unpaired_inputs in{like, others..., kl};
+    require(check_unpaired(f, in, o, {}));
+    const auto make = [&] { return make_result(like, in.policy.extents, in.policy.kind); };
+    unpaired_result<decltype(make())> r{
+        .loss = 0, .losses = make(), .grad = make(), .rewards = make()};
+    const batch_result b = run_unpaired(f, in, o, {r.losses, r.grad, r.rewards});
+    r.loss = b.loss;
+    r.summary = b.summary;
+    return r;
+}
+
 template <class Formula, class... Tensors>
 auto unpaired_call(const Formula& f, const unpaired_options& o, double kl,
                    const Tensors&... tensors) {
     return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
-        const unpaired_inputs in{like, others..., kl};
-        require(check_unpaired(f, in, o, {}));
-        using scalar = result_scalar_t<element_t<Like>>;
-        const auto make = [&] { return make_like<scalar>(like, in.policy.extents); };
-        unpaired_result<decltype(make())> r{
-            .loss = 0, .losses = make(), .grad = make(), .rewards = make()};
-        const batch_result b = run_unpaired(f, in, o, {r.losses, r.grad, r.rewards});
-        r.loss = b.loss;
-        r.summary = b.summary;
-        return r;
+        if constexpr (evaluates_itself<Like, Formula, unpaired_options, double, Like, Others...>)
+            return adapter<Like>::evaluate(f, o, kl, like, others...);
+        else
+            return unpaired_results(f, o, kl, like, others...);
     }(hold(tensors)...);
 }
 
@@ -168,8 +189,12 @@ batch_result unpaired_into(const Formula& f, const unpaired_options& o, const un
 template <class Formula, class... Tensors>
 status unpaired_check(const Formula& f, const unpaired_options& o, const unpaired_outputs& out,
                       double kl, const Tensors&... tensors) {
-    return [&](const auto&... held) {
-        return check_unpaired(f, unpaired_inputs{held..., kl}, o, out);
+    return [&]<class Like, class... Others>(const Like& like, const Others&... others) {
+        if constexpr (checks_itself<Like, Formula, unpaired_options, unpaired_outputs, double, Like,
+                                    Others...>)
+            return adapter<Like>::check(f, o, out, kl, like, others...);
+        else
+            return check_unpaired(f, unpaired_inputs{like, others..., kl}, o, out);
     }(hold(tensors)...);
 }
 

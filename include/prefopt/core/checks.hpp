@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -32,6 +33,9 @@ struct operand {
     bool is_output = false;
     bool is_real = false;
     scalar_kind kind = scalar_kind::f64;
+    const char* refusal = nullptr;  ///< why it cannot be seen at all
+    errc refusal_code = errc::ok;
+    std::size_t given_rank = 0;
     shape wanted{};         ///< rank 0: any shape
     const char* like = "";  ///< the argument whose shape it must have
 
@@ -52,7 +56,8 @@ shape shape_of(const std::array<std::ptrdiff_t, R>& extents) noexcept {
 
 /// Describes an input, output or index_input to the checks.
 template <template <std::size_t> class Operand, std::size_t R>
-operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const char* like = "") {
+PREFOPT_NOINLINE operand describe(const char* name, const Operand<R>& t, shape wanted = {},
+                                  const char* like = "") {
     operand o;
     o.name = name;
     o.data = t.data;
@@ -66,6 +71,9 @@ operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const
         o.is_real = true;
         o.kind = t.kind;
     }
+    o.refusal = t.refusal;
+    o.refusal_code = t.fault;
+    o.given_rank = t.given_rank;
     o.wanted = wanted;
     o.like = like;
     return o;
@@ -73,7 +81,8 @@ operand describe(const char* name, const Operand<R>& t, shape wanted = {}, const
 
 /// Describes memory that is no tensor of reals. What is written may coincide with nothing.
 template <class T>
-operand describe_memory(const char* name, std::optional<std::span<T>> memory, shape wanted = {}) {
+PREFOPT_NOINLINE operand describe_memory(const char* name, std::optional<std::span<T>> memory,
+                                         shape wanted = {}) {
     operand o;
     o.name = name;
     o.present = memory.has_value();
@@ -154,6 +163,12 @@ inline bool overlap(const operand& a, const operand& b) noexcept {
     return gap < wa || period - gap < wb;
 }
 
+inline status check_seen(const operand& o) noexcept {
+    if (o.refusal == nullptr) return {};
+    if (o.refusal_code != errc::shape_mismatch) return fault(o.refusal_code, o.name, o.refusal);
+    return fault_value(o.refusal_code, o.name, o.refusal, o.given_rank);
+}
+
 inline status check_null(const operand& o) noexcept {
     if (o.data != nullptr || o.empty()) return {};
     return fault_shape(errc::null_pointer, o.name,
@@ -173,20 +188,22 @@ inline status check_shape(const operand& o) noexcept {
 
 inline status check_size(const operand& o) noexcept {
     constexpr std::ptrdiff_t top = std::numeric_limits<std::ptrdiff_t>::max();
-    const status overflow = fault_shape(errc::size_overflow, o.name,
-                                        "spans more bytes than a pointer can address", o.extents);
+    const auto overflow = [&] {
+        return fault_shape(errc::size_overflow, o.name,
+                           "spans more bytes than a pointer can address", o.extents);
+    };
     std::ptrdiff_t count = o.element_size > 0 ? o.element_size : 1;
     std::ptrdiff_t reach = count;
     const std::ptrdiff_t unit = count;
     for (std::size_t i = 0; i < o.extents.rank; ++i) {
         // An empty tensor may not have an absurd extent either: it would size a workspace.
         const std::ptrdiff_t e = o.extents.extents[i] == 0 ? 1 : o.extents.extents[i];
-        if (count > top / e) return overflow;
+        if (count > top / e) return overflow();
         count *= e;
         if (e == 1 || o.strides[i] == 0) continue;
-        if (o.strides[i] == std::numeric_limits<std::ptrdiff_t>::min()) return overflow;
+        if (o.strides[i] == std::numeric_limits<std::ptrdiff_t>::min()) return overflow();
         const std::ptrdiff_t step = o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
-        if (step > (top - reach) / unit / (e - 1)) return overflow;
+        if (step > (top - reach) / unit / (e - 1)) return overflow();
         reach += step * (e - 1) * unit;
     }
     return {};
@@ -222,6 +239,10 @@ inline status check_alignment(const operand& o) noexcept {
     return fault(errc::misaligned, o.name, "is not aligned to its own element type");
 }
 
+/// What is checked of each operand alone, in the order of faults.
+inline constexpr std::array checks_of_one{check_seen, check_null,   check_shape,
+                                          check_size, check_stride, check_alignment};
+
 /// An output may coincide element for element with a real input (every kernel reads a block before
 /// it writes it); it may share nothing else with anybody.
 inline status check_aliasing(std::span<const operand> all) noexcept {
@@ -240,7 +261,7 @@ inline status check_aliasing(std::span<const operand> all) noexcept {
 /// All of the above over all operands that are present, category by category.
 inline status check_operands(std::initializer_list<operand> operands) noexcept {
     const std::span<const operand> all(operands.begin(), operands.size());
-    for (const auto check : {check_null, check_shape, check_size, check_stride, check_alignment})
+    for (const auto check : checks_of_one)
         for (const operand& o : all)
             if (o.present)
                 if (const status s = check(o); !s.ok()) return s;
@@ -254,19 +275,19 @@ status check_given(const char* name, const Operand& t, const char* why) noexcept
     return fault(errc::bad_parameter, name, why);
 }
 
-inline status check_positive(const char* name, double value) noexcept {
+constexpr status check_positive(const char* name, double value) noexcept {
     if (is_finite(value) && value > 0) return {};
     return fault_value(errc::bad_parameter, name, "must be finite and greater than 0", value);
 }
 
-inline status check_not_negative(const char* name, double value) noexcept {
+constexpr status check_not_negative(const char* name, double value) noexcept {
     if (is_finite(value) && value >= 0) return {};
     return fault_value(errc::bad_parameter, name, "must be finite and at least 0", value);
 }
 
 /// low <= value < high, or <= high where `closed`.
-inline status check_range(const char* name, double value, double low, double high, bool closed,
-                          const char* expected) noexcept {
+constexpr status check_range(const char* name, double value, double low, double high, bool closed,
+                             const char* expected) noexcept {
     if (is_finite(value) && value >= low && (value < high || (closed && value <= high))) return {};
     return fault_value(errc::bad_parameter, name, expected, value);
 }

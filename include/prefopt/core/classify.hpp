@@ -50,4 +50,13 @@ constexpr bool is_zero(T x) noexcept {
     return detail::magnitude_bits(x) == 0;
 }
 
+namespace detail {
+/// The sign bit, of -0 too.
+template <std::floating_point T>
+constexpr bool is_negative(T x) noexcept {
+    using bits = decltype(magnitude_bits(x));
+    return std::bit_cast<bits>(x) != magnitude_bits(x);
+}
+}  // namespace detail
+
 }  // namespace prefopt::inline PREFOPT_ABI

@@ -29,6 +29,16 @@
 #endif
 #endif
 
+/// PREFOPT_NOINLINE: one copy of a function, which -ffast-math then cannot regroup in several ways,
+/// and which is compiled once. PREFOPT_COLD: what is called only when something is wrong: for size.
+#if defined(__GNUC__)
+#define PREFOPT_NOINLINE [[gnu::noinline]]
+#define PREFOPT_COLD [[gnu::cold, gnu::noinline]]
+#else
+#define PREFOPT_NOINLINE
+#define PREFOPT_COLD
+#endif
+
 #if defined(__AVX512FP16__)
 #define PREFOPT_ABI_ISA avx512fp16
 #elif defined(__AVX512VBMI__)

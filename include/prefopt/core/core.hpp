@@ -8,6 +8,7 @@
 #include <prefopt/core/checks.hpp>
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
+#include <prefopt/core/dynamic_view.hpp>
 #include <prefopt/core/error.hpp>
 #include <prefopt/core/executor.hpp>
 #include <prefopt/core/gemm.hpp>

@@ -5,9 +5,10 @@
 // Every public call checks its input before it writes a byte. `check` (and every `.check` member)
 // returns what it found as a `status`; the call itself throws it as `error`, or, where exceptions
 // are off, prints the same text and ends the program. Faults are found in a fixed order, so that
-// two faults in one call always give the same code: parameters, null pointers, shapes, size
-// overflow, strides, alignment, aliasing; then what the elements say: lengths of version lists,
-// weights and counts, offsets, rankings, labels, empty batches and sequences, stale versions.
+// two faults in one call always give the same code: parameters, tensors that cannot be seen or have
+// another rank, null pointers, shapes, size overflow, strides, alignment, aliasing; then what the
+// elements say: lengths of version lists, weights and counts, offsets, rankings, labels, empty
+// batches and sequences, stale versions.
 
 #pragma once
 
@@ -84,7 +85,7 @@ struct shape {
             if (a.extents[i] != b.extents[i]) return false;
         return true;
     }
-    [[nodiscard]] std::string text() const {
+    [[nodiscard]] PREFOPT_COLD std::string text() const {
         std::string out = "(";
         for (std::size_t i = 0; i < rank; ++i) {
             if (i > 0) out.append(", ");
@@ -111,7 +112,7 @@ struct [[nodiscard]] status {
     [[nodiscard]] constexpr bool ok() const noexcept { return code == errc::ok; }
 
     /// One sentence: the argument, the index, what was expected, the value or both shapes.
-    [[nodiscard]] std::string message() const {
+    [[nodiscard]] PREFOPT_COLD std::string message() const {
         if (ok()) return "ok";
         std::string text = "prefopt: ";
         text += argument;
@@ -162,7 +163,7 @@ status check(const Operation& operation, Arguments&&... arguments) {
 namespace detail {
 
 /// The one place where a failed check leaves the library.
-[[noreturn]] inline void raise(const status& s) {
+[[noreturn]] PREFOPT_COLD inline void raise(const status& s) {
 #if PREFOPT_EXCEPTIONS
     throw error(s);
 #else
@@ -171,13 +172,13 @@ namespace detail {
 #endif
 }
 
-inline void require(const status& s) {
+constexpr void require(const status& s) {
     if (!s.ok()) raise(s);
 }
 
 /// A fault without further evidence.
-inline status fault(errc code, const char* argument, const char* expected,
-                    std::int64_t index = -1) noexcept {
+PREFOPT_COLD constexpr status fault(errc code, const char* argument, const char* expected,
+                                    std::int64_t index = -1) noexcept {
     status s;
     s.code = code;
     s.argument = argument;
@@ -188,8 +189,8 @@ inline status fault(errc code, const char* argument, const char* expected,
 
 /// A fault of one value, integer or real.
 template <class V>
-status fault_value(errc code, const char* argument, const char* expected, V value,
-                   std::int64_t index = -1) noexcept {
+PREFOPT_COLD constexpr status fault_value(errc code, const char* argument, const char* expected,
+                                          V value, std::int64_t index = -1) noexcept {
     status s = fault(code, argument, expected, index);
     s.value = static_cast<double>(value);
     s.has_value = true;
@@ -197,8 +198,9 @@ status fault_value(errc code, const char* argument, const char* expected, V valu
 }
 
 /// A fault of a shape, against the one that was wanted and the argument that has it.
-inline status fault_shape(errc code, const char* argument, const char* expected, const shape& found,
-                          const shape& wanted = {}, const char* other = "") noexcept {
+PREFOPT_COLD inline status fault_shape(errc code, const char* argument, const char* expected,
+                                       const shape& found, const shape& wanted = {},
+                                       const char* other = "") noexcept {
     status s = fault(code, argument, expected);
     s.found = found;
     s.wanted = wanted;
@@ -210,7 +212,7 @@ inline status fault_shape(errc code, const char* argument, const char* expected,
 inline shape length(std::ptrdiff_t n) noexcept { return {1, {n}}; }
 
 /// The first of several independent findings, in order.
-inline status first_of(std::initializer_list<status> findings) noexcept {
+constexpr status first_of(std::initializer_list<status> findings) noexcept {
     for (const status& s : findings)
         if (!s.ok()) return s;
     return {};

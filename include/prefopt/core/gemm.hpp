@@ -9,12 +9,12 @@
 
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <limits>
 #include <type_traits>
 
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/executor.hpp>
 
@@ -93,7 +93,7 @@ struct split_gemm {
         const auto slice = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
             const std::ptrdiff_t first = begin * grain;
             gemm_task<T> part = t;
-            (by_rows ? part.m : part.n) = std::min(end * grain, length) - first;
+            (by_rows ? part.m : part.n) = detail::smaller(end * grain, length) - first;
             gemm_factor<T>& f = by_rows ? part.a : part.b;
             f.data += by_rows == f.transposed ? first : first * f.stride;
             part.c += by_rows ? first * t.c_stride : first;
@@ -117,7 +117,7 @@ struct matrix_layout {
                                       const std::array<std::ptrdiff_t, 2>& strides) noexcept {
         if (extents[0] == 0 || extents[1] == 0) return {1, false};  // nobody will look
         for (const std::size_t inner : {std::size_t{1}, std::size_t{0}}) {
-            const std::ptrdiff_t length = std::max<std::ptrdiff_t>(extents[inner], 1);
+            const std::ptrdiff_t length = larger(extents[inner], 1);
             const bool one_line = extents[1 - inner] < 2;
             if (extents[inner] > 1 && strides[inner] != 1) continue;
             if (!one_line && strides[1 - inner] < length) continue;
@@ -153,8 +153,10 @@ struct matrix {
 template <class T>
 void fill(const matrix<T>& m, T value) noexcept {
     const matrix<T> lines = m.layout.transposed ? m.transpose() : m;
-    for (std::ptrdiff_t i = 0; i < lines.rows; ++i)
-        std::fill_n(lines.at(i, 0), lines.columns, value);
+    for (std::ptrdiff_t i = 0; i < lines.rows; ++i) {
+        T* const line = lines.at(i, 0);
+        for (std::ptrdiff_t j = 0; j < lines.columns; ++j) line[j] = value;
+    }
 }
 
 /// c = a b or c += a b, whatever the order of each, and for empty ones.

@@ -27,14 +27,11 @@ namespace detail {
 /// Bytes of an integer element, or one of the two ways a flag is stored.
 enum class index_kind : std::uint8_t { i8, i16, i32, i64, u8, u16, u32, u64, packed_bits };
 
-template <class T>
-constexpr index_kind index_kind_of() noexcept {
-    if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::byte>) {
+/// How an integer, or a flag, is read.
+constexpr index_kind index_kind_of(element_kind k) noexcept {
+    if (k == element_kind::boolean)
         return index_kind::u8;  // read as a byte: memory that is not 0 or 1 still means "true"
-    } else {
-        constexpr int log2_size = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
-        return static_cast<index_kind>(log2_size + (std::is_signed_v<T> ? 0 : 4));
-    }
+    return static_cast<index_kind>(static_cast<int>(k) - static_cast<int>(element_kind::i8));
 }
 
 constexpr std::ptrdiff_t size_of(index_kind kind) noexcept {
@@ -43,7 +40,8 @@ constexpr std::ptrdiff_t size_of(index_kind kind) noexcept {
 
 template <class T, std::size_t R>
 constexpr bool require_rank() {
-    static_assert(std::size_t{adapter<T>::rank} == R,
+    constexpr bool fits = std::size_t{adapter<T>::rank} == R || adapter<T>::rank == dynamic_rank;
+    static_assert(fits,
                   "prefopt: this tensor has the wrong rank for the argument. The shapes are in the "
                   "comment of the function: (B) is rank 1, (B, K), (B, T) and (N, V) are rank 2, "
                   "(B, T, V) is rank 3.");
@@ -52,8 +50,9 @@ constexpr bool require_rank() {
 
 template <class T>
 constexpr bool require_value() {
+    constexpr bool has_value = !expression<T> || viewable<T>;
     static_assert(
-        !expression<T> || viewable<T>,
+        has_value,
         "prefopt: a lazy expression cannot be passed here, because nothing would keep its "
         "value alive. Evaluate it into a variable first.");
     return true;
@@ -65,27 +64,102 @@ constexpr bool require_reals() {
     return true;
 }
 
-/// Makes an operand refer to what a view refers to; its kind is the caller's to set.
-template <class Operand, class View>
-constexpr void refer(Operand& to, const View& v) {
-    to.data = v.data;
-    to.has_value = true;
-    to.alignment = alignof(typename View::element_type);
-    to.extents = v.extents;
-    to.strides = v.strides;
+/// Whether the elements may be written to, as far as the type says.
+template <class View>
+constexpr bool require_writable() {
+    if constexpr (requires { typename View::element_type; }) {
+        constexpr bool writable = !std::is_const_v<typename View::element_type>;
+        static_assert(writable, "prefopt: an output must be writable; this tensor is const");
+        return writable;
+    }
+    return true;
+}
+
+/// Whether T&& is something to write to.
+template <class T>
+constexpr bool require_output() {
+    using tensor_type = std::remove_cvref_t<T>;
+    static_assert(require_tensor<tensor_type>());
+    constexpr bool has_memory = !expression<tensor_type> || viewable<tensor_type>;
+    static_assert(has_memory,
+                  "prefopt: an expression cannot be an output. Pass a tensor to write to.");
+    constexpr bool stays = std::is_lvalue_reference_v<T> || borrowed<tensor_type>;
+    static_assert(stays,
+                  "prefopt: a temporary cannot be an output: the result would be lost with it. "
+                  "Pass a variable.");
+    return true;
+}
+
+/// What all operands have. Where a tensor that is known only at run time cannot be seen, or has
+/// another rank, `refusal` says so, and the checks report it.
+template <std::size_t R, class Void>
+struct strided {
+    Void* data = nullptr;
+    bool has_value = false;
+    std::uint8_t alignment = 1;
+    errc fault = errc::ok;  ///< with `refusal`
+    std::uint8_t given_rank = 0;
+    const char* refusal = nullptr;
+    std::array<std::ptrdiff_t, R> extents{};
+    std::array<std::ptrdiff_t, R> strides{};
+
+    constexpr void refuse(const char* why, errc code = errc::bad_tensor) noexcept {
+        if (refusal != nullptr) return;  // the first reason counts
+        refusal = why;
+        fault = code;
+        extents = {};
+    }
+
+    template <class T>
+    constexpr void refer(const view<T, R>& v) noexcept {
+        data = v.data;
+        has_value = true;
+        alignment = alignof(T);
+        extents = v.extents;
+        strides = v.strides;
+    }
+    constexpr void refer(const dynamic_view& v) noexcept {
+        constexpr const char* wrong_rank[] = {"must have rank 1", "must have rank 2",
+                                              "must have rank 3", "must have rank 4"};
+        data = v.data;
+        has_value = true;
+        alignment = static_cast<std::uint8_t>(size_of(v.element));
+        if (v.refusal != nullptr) return refuse(v.refusal, v.fault);
+        if (v.rank == 0 && R == 1) {  // one number
+            extents[0] = 1;
+            strides[0] = 1;
+            return;
+        }
+        if (v.rank != R) {
+            given_rank = static_cast<std::uint8_t>(v.rank);
+            return refuse(wrong_rank[R - 1], errc::shape_mismatch);
+        }
+        for (std::size_t i = 0; i < R; ++i) {
+            extents[i] = v.extents[i];
+            strides[i] = v.strides[i];
+        }
+    }
+};
+
+/// The scalar kind of a view, which must be of reals.
+template <class Operand, class T, std::size_t R>
+constexpr scalar_kind kind_of_reals(Operand&, const view<T, R>&) {
+    static_assert(require_reals<T>());
+    return scalar_traits<std::remove_cv_t<T>>::kind;
+}
+template <class Operand>
+constexpr scalar_kind kind_of_reals(Operand& to, const dynamic_view& v) {
+    if (is_real(v.element)) return static_cast<scalar_kind>(v.element);
+    to.refuse("must hold float, double, bf16 or fp16");
+    return scalar_kind::f64;
 }
 
 }  // namespace detail
 
 /// A tensor of reals that is read. Empty (`has_value` false) when nothing was given.
 template <std::size_t R>
-struct input {
-    const void* data = nullptr;
+struct input : detail::strided<R, const void> {
     scalar_kind kind = scalar_kind::f64;
-    bool has_value = false;
-    std::uint8_t alignment = 1;
-    std::array<std::ptrdiff_t, R> extents{};
-    std::array<std::ptrdiff_t, R> strides{};
 
     constexpr input() = default;
 
@@ -96,24 +170,16 @@ struct input {
         static_assert(detail::require_value<T>());
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, R>());
-            const auto v = adapter<T>::view(t);
-            using scalar = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(detail::require_reals<scalar>());
-            kind = scalar_traits<scalar>::kind;
-            detail::refer(*this, v);
+            this->refer(adapter<T>::view(t));
+            kind = detail::kind_of_reals(*this, adapter<T>::view(t));
         }
     }
 };
 
 /// A tensor of reals that is written. Empty when that output is not wanted.
 template <std::size_t R>
-struct output {
-    void* data = nullptr;
+struct output : detail::strided<R, void> {
     scalar_kind kind = scalar_kind::f64;
-    bool has_value = false;
-    std::uint8_t alignment = 1;
-    std::array<std::ptrdiff_t, R> extents{};
-    std::array<std::ptrdiff_t, R> strides{};
 
     constexpr output() = default;
 
@@ -121,22 +187,17 @@ struct output {
         requires(!std::same_as<std::remove_cvref_t<T>, output>)
     constexpr output(T&& t) {  // NOLINT: implicit by design
         using tensor_type = std::remove_cvref_t<T>;
-        static_assert(detail::require_tensor<tensor_type>());
-        static_assert(!expression<tensor_type> || viewable<tensor_type>,
-                      "prefopt: an expression cannot be an output. Pass a tensor to write to.");
-        static_assert(std::is_lvalue_reference_v<T> || detail::borrowed<tensor_type>,
-                      "prefopt: a temporary cannot be an output: the result would be lost with it. "
-                      "Pass a variable.");
+        static_assert(detail::require_output<T>());
         if constexpr (viewable<tensor_type>) {
             static_assert(detail::require_rank<tensor_type, R>());
             const auto v = adapter<tensor_type>::view(t);
-            using element = typename std::remove_cv_t<decltype(v)>::element_type;
-            static_assert(!std::is_const_v<element>,
-                          "prefopt: an output must be writable; this tensor is const");
-            static_assert(detail::require_reals<element>());
-            if constexpr (!std::is_const_v<element>) {
-                kind = scalar_traits<std::remove_cv_t<element>>::kind;
-                detail::refer(*this, v);
+            if constexpr (detail::require_writable<decltype(v)>()) {
+                if constexpr (requires { adapter<tensor_type>::announce_write(t); })
+                    adapter<tensor_type>::announce_write(t);
+                this->refer(v);
+                kind = detail::kind_of_reals(*this, v);
+                if constexpr (std::is_same_v<decltype(v), const dynamic_view>)
+                    if (!v.writable) this->refuse("is read-only and would be written to");
             }
         }
     }
@@ -144,13 +205,8 @@ struct output {
 
 /// A tensor of integers that is read: labels, rankings, offsets, counts; any integer type but bool.
 template <std::size_t R>
-struct index_input {
-    const void* data = nullptr;
+struct index_input : detail::strided<R, const void> {
     detail::index_kind kind = detail::index_kind::i64;
-    bool has_value = false;
-    std::uint8_t alignment = 1;
-    std::array<std::ptrdiff_t, R> extents{};
-    std::array<std::ptrdiff_t, R> strides{};
 
     constexpr index_input() = default;
 
@@ -162,10 +218,17 @@ struct index_input {
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, R>());
             const auto v = adapter<T>::view(t);
-            using integer = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(label<integer>, "prefopt: this tensor must hold integers (not bool)");
-            kind = detail::index_kind_of<integer>();
-            detail::refer(*this, v);
+            this->refer(v);
+            if constexpr (std::is_same_v<decltype(v), const dynamic_view>) {
+                if (is_integer(v.element))
+                    kind = detail::index_kind_of(v.element);
+                else
+                    this->refuse("must hold integers (not bool)");
+            } else {
+                using integer = std::remove_cv_t<typename decltype(v)::element_type>;
+                static_assert(label<integer>, "prefopt: this tensor must hold integers (not bool)");
+                kind = detail::index_kind_of(element_kind_of<integer>());
+            }
         }
     }
 
@@ -176,24 +239,25 @@ struct index_input {
     [[nodiscard]] std::int64_t operator()(I... index) const noexcept {
         std::size_t axis = 0;
         std::ptrdiff_t at = 0;
-        ((at += static_cast<std::ptrdiff_t>(index) * strides[axis++]), ...);
+        ((at += static_cast<std::ptrdiff_t>(index) * this->strides[axis++]), ...);
+        const void* const p = this->data;
         using enum detail::index_kind;
         switch (kind) {
-            case i8: return static_cast<const std::int8_t*>(data)[at];
-            case i16: return static_cast<const std::int16_t*>(data)[at];
-            case i32: return static_cast<const std::int32_t*>(data)[at];
-            case i64: return static_cast<const std::int64_t*>(data)[at];
-            case u8: return static_cast<const std::uint8_t*>(data)[at];
-            case u16: return static_cast<const std::uint16_t*>(data)[at];
-            case u32: return static_cast<const std::uint32_t*>(data)[at];
+            case i8: return static_cast<const std::int8_t*>(p)[at];
+            case i16: return static_cast<const std::int16_t*>(p)[at];
+            case i32: return static_cast<const std::int32_t*>(p)[at];
+            case i64: return static_cast<const std::int64_t*>(p)[at];
+            case u8: return static_cast<const std::uint8_t*>(p)[at];
+            case u16: return static_cast<const std::uint16_t*>(p)[at];
+            case u32: return static_cast<const std::uint32_t*>(p)[at];
             case u64: {
-                const std::uint64_t u = static_cast<const std::uint64_t*>(data)[at];
+                const std::uint64_t u = static_cast<const std::uint64_t*>(p)[at];
                 constexpr auto top = std::numeric_limits<std::int64_t>::max();
                 return u > static_cast<std::uint64_t>(top) ? top : static_cast<std::int64_t>(u);
             }
             case packed_bits:
             default:
-                return (*static_cast<const std::vector<bool>*>(data))[static_cast<std::size_t>(at)];
+                return (*static_cast<const std::vector<bool>*>(p))[static_cast<std::size_t>(at)];
         }
     }
 };
@@ -222,11 +286,19 @@ struct flag_input {
         if constexpr (viewable<T>) {
             static_assert(detail::require_rank<T, 1>());
             const auto v = adapter<T>::view(t);
-            using flag = std::remove_cv_t<typename decltype(v)::element_type>;
-            static_assert(label<flag> || std::same_as<flag, bool> || std::same_as<flag, std::byte>,
-                          "prefopt: flags must be bool, bytes or integers");
-            flags.kind = detail::index_kind_of<flag>();
-            detail::refer(flags, v);
+            flags.refer(v);
+            if constexpr (std::is_same_v<decltype(v), const dynamic_view>) {
+                if (!is_real(v.element))
+                    flags.kind = detail::index_kind_of(v.element);
+                else
+                    flags.refuse("must hold flags: bool, bytes or integers");
+            } else {
+                using flag = std::remove_cv_t<typename decltype(v)::element_type>;
+                static_assert(
+                    label<flag> || std::same_as<flag, bool> || std::same_as<flag, std::byte>,
+                    "prefopt: flags must be bool, bytes or integers");
+                flags.kind = detail::index_kind_of(element_kind_of<flag>());
+            }
         }
     }
 

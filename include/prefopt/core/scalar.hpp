@@ -121,10 +121,27 @@ template <class T>
 concept label = std::integral<std::remove_cv_t<T>> && !std::same_as<std::remove_cv_t<T>, bool> &&
                 sizeof(T) <= 8;
 
-/// A type that a formula can be evaluated in: float, double, a dual number, a multiprecision
-/// number; not an integer, in which beta would be 0.
+/// A number that a loss's formula can be evaluated in: float, double, long double, a dual number, a
+/// multiprecision number; not an integer, in which beta would be 0. This is all that is asked of a
+/// scalar T, and docs/scalars.md says which loss asks for how much of it:
+///
+///     T(0.5)  T(1)                   from a double (a parameter, taken exactly) and from an int
+///     a + b  a - b  a * b  a / b  -a     a T, or an expression that becomes one
+///     a < b  a == b                  as bool; every loss but ipo
+///     exp(a)  log(a)                 found by argument-dependent lookup, or in std; not for ipo
+///     log1p(a)  expm1(a)             used where there are any; else series do it
+///
+/// The concept is the arithmetic. What else is missing stops the compiler at a sentence.
 template <class T>
-concept formula_scalar = !std::integral<T>;
+concept formula_scalar =
+    !std::integral<T> && std::copy_constructible<T> && std::constructible_from<T, double> &&
+    std::constructible_from<T, int> && requires(const T& a, const T& b) {
+    { a + b } -> std::convertible_to<T>;
+    { a - b } -> std::convertible_to<T>;
+    { a* b } -> std::convertible_to<T>;
+    { a / b } -> std::convertible_to<T>;
+    { -a } -> std::convertible_to<T>;
+};
 
 /// What results are returned in: the type itself, or float for 16-bit storage (a log-prob, a
 /// loss or its gradient never comes back in 16 bits unless the caller's own memory is 16-bit).
@@ -133,6 +150,44 @@ using result_scalar_t =
     std::conditional_t<scalar_traits<std::remove_cv_t<T>>::kind == scalar_kind::f64, double, float>;
 
 namespace detail {
+
+/// Stops the compiler where T is not a number that formulas run on.
+template <class T>
+constexpr bool require_scalar() {
+    static_assert(!std::integral<T>,
+                  "prefopt: a formula cannot be evaluated in integers, beta would be 0: pass "
+                  "floating-point numbers.");
+    static_assert(std::integral<T> || std::constructible_from<T, double>,
+                  "prefopt: this is not a number that a formula can be evaluated in: it cannot be "
+                  "made from a double. Of a lazy expression, pass its value: T(a - b).");
+    static_assert(std::integral<T> || !std::constructible_from<T, double> || formula_scalar<T>,
+                  "prefopt: this scalar lacks some of the arithmetic of a formula: T(1), a + b, "
+                  "a - b, a * b, a / b and -a, with results that convert to T "
+                  "(docs/scalars.md).");
+    return true;
+}
+
+/// Stops the compiler where the formula must compare, and cannot.
+template <class T>
+constexpr bool require_order() {
+    constexpr bool ordered = requires(const T& a, const T& b) {
+        { a < b } -> std::convertible_to<bool>;
+        { a == b } -> std::convertible_to<bool>;
+    };
+    static_assert(ordered,
+                  "prefopt: this scalar lacks a < b and a == b, as bool, which every loss but ipo "
+                  "needs (docs/scalars.md).");
+    return true;
+}
+
+/// A type of many numbers, whose comparisons are masks and which chooses with a `select` of its
+/// own, brings its own sigmoid, log_sigmoid_and_derivative and softplus_and_derivative too, and
+/// says so with `using brings_primitives = void`. Of other types no function but exp, log, log1p
+/// and expm1 is looked up: a namespace may hold a sigmoid without changing what a loss is.
+template <class T>
+concept brings_primitives = requires {
+    typename T::brings_primitives;
+};
 
 constexpr std::ptrdiff_t size_of(scalar_kind kind) noexcept {
     return kind == scalar_kind::f64 ? 8 : kind == scalar_kind::f32 ? 4 : 2;

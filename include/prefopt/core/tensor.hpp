@@ -5,7 +5,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -48,7 +47,7 @@ private:
     template <class P>
     auto shaped(P* data) const noexcept {
         std::ptrdiff_t shape[R] = {};
-        std::copy(extents_.begin(), extents_.end(), shape);
+        for (std::size_t i = 0; i < R; ++i) shape[i] = extents_[i];
         return prefopt::view<P, R>(data, shape);
     }
 

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstddef>
+#include <type_traits>
 
 #include <prefopt/core/config.hpp>
 
@@ -22,6 +23,9 @@ template <class A = double>
 struct lane_sum {
     std::array<A, static_cast<std::size_t>(lane_count)> lane{};
 
+    constexpr lane_sum() {
+        if constexpr (!std::is_arithmetic_v<A>) lane.fill(A(0));  // A{} need not be zero
+    }
     constexpr void add(std::ptrdiff_t position, const A& term) noexcept {
         A& sum = lane[static_cast<std::size_t>(position) % lane.size()];
         sum = sum + term;

@@ -6,7 +6,6 @@
 
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -14,6 +13,7 @@
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
+#include <prefopt/math/functions.hpp>
 #include <prefopt/math/lane_sum.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
@@ -34,23 +34,23 @@ struct scaled_sum {
 /// -infinity as any scalar type that can be made from a double (std::numeric_limits is silently 0
 /// for a type that does not specialise it).
 template <class T>
-T minus_infinity() {
+constexpr T minus_infinity() {
     return T(-std::numeric_limits<double>::infinity());
 }
 
 /// Whether x is -infinity, under any compiler flag.
 template <class T>
-bool is_minus_infinity(const T& x) {
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
-        return is_infinite(x) && std::signbit(x);
+constexpr bool is_minus_infinity(const T& x) {
+    if constexpr (has_constants<T>)
+        return is_infinite(x) && is_negative(x);
     else
         return x == minus_infinity<T>();
 }
 
 /// Whether x is NaN; for float and double, under any compiler flag.
 template <class T>
-bool is_nan_scalar(const T& x) {
-    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>)
+constexpr bool is_nan_scalar(const T& x) {
+    if constexpr (has_constants<T>)
         return is_nan(x);
     else
         return !(x == x);  // NOLINT(misc-redundant-expression): false for NaN alone
@@ -59,12 +59,12 @@ bool is_nan_scalar(const T& x) {
 /// The scaled sum of exp(at(i)) over i in [0, n), i != skip. `at` returns T; NaN propagates into
 /// the sum, -infinity contributes exactly nothing.
 template <class T, class At>
-scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t skip = -1) {
-    using std::exp;
+constexpr scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at,
+                                            std::ptrdiff_t skip = -1) {
     using A = accumulator_t<T>;
     constexpr std::ptrdiff_t block = 2048;
     T maximum = minus_infinity<T>();
-    A sum{};
+    A sum(0);
     // A block is at most two runs: the skipped position splits it.
     const auto in_runs = [skip](std::ptrdiff_t first, std::ptrdiff_t last, const auto& visit) {
         if (skip < first || skip >= last) return visit(first, last);
@@ -77,18 +77,18 @@ scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t
         in_runs(first, last, [&](std::ptrdiff_t i, std::ptrdiff_t end) {
             for (; i < end; ++i) {
                 const T x = at(i);
-                top = x > top ? x : top;
+                if (top < x) top = x;
             }
         });
-        if (top > maximum) {
-            if (!is_minus_infinity(maximum)) sum = sum * exp(A(maximum) - A(top));
+        if (maximum < top) {
+            if (!is_minus_infinity(maximum)) sum = sum * exp_of(A(A(maximum) - A(top)));
             maximum = top;
         }
         // With no finite maximum yet, nothing is subtracted: exp(-infinity) is 0, NaN stays NaN.
         const T reference = is_minus_infinity(maximum) ? T(0) : maximum;
         lane_sum<A> lanes;
         in_runs(first, last, [&](std::ptrdiff_t i, std::ptrdiff_t end) {
-            for (; i < end; ++i) lanes.add(i, A(exp(T(at(i) - reference))));
+            for (; i < end; ++i) lanes.add(i, A(exp_of(T(at(i) - reference))));
         });
         sum = sum + lanes.total();
     }
@@ -102,8 +102,7 @@ scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at, std::ptrdiff_t
 ///
 ///     float y = prefopt::log_sum_exp(std::span<const float>(row));
 template <class T, std::size_t N>
-std::remove_cv_t<T> log_sum_exp(std::span<T, N> row) {
-    using std::log;
+constexpr std::remove_cv_t<T> log_sum_exp(std::span<T, N> row) {
     using V = std::remove_cv_t<T>;
     const auto n = static_cast<std::ptrdiff_t>(row.size());
     const auto at = [&](std::ptrdiff_t i) -> V { return row[static_cast<std::size_t>(i)]; };
@@ -114,12 +113,12 @@ std::remove_cv_t<T> log_sum_exp(std::span<T, N> row) {
             if (detail::is_nan_scalar(x)) return x;
         return maximum;
     }
-    return V(A(maximum) + log(sum));
+    return V(A(maximum) + detail::log_of(sum));
 }
 
 /// log(exp(a) + exp(b)), the two-term case.
 template <class T>
-T log_add_exp(const T& a, const T& b) {
+constexpr T log_add_exp(const T& a, const T& b) {
     const T both[] = {a, b};
     return log_sum_exp(std::span<const T, 2>(both));
 }

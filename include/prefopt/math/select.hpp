@@ -5,14 +5,19 @@
 
 #pragma once
 
+#include <type_traits>
+
 #include <prefopt/core/config.hpp>
 
 namespace prefopt::inline PREFOPT_ABI {
 
 /// a if the condition holds, else b. Both have been computed; neither is multiplied by zero.
-template <class T>
-constexpr T select(bool condition, const T& a, const T& b) {
-    return condition ? a : b;
+template <class Condition, class T>
+constexpr T select(const Condition& condition, const T& a, const T& b) {
+    if constexpr (std::is_convertible_v<Condition, bool>)
+        return condition ? a : b;
+    else
+        return select(condition, a, b);  // the mask's own
 }
 
 }  // namespace prefopt::inline PREFOPT_ABI

@@ -9,10 +9,13 @@
 
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include <prefopt/core/config.hpp>
+
+#if !defined(__GNUC__)
+#include <atomic>
+#endif
 
 #if !defined(PREFOPT_NO_SIMD) && (defined(__GNUC__) || defined(__clang__))
 #define PREFOPT_SIMD 1
@@ -104,15 +107,46 @@ inline instruction_set widest_instruction_set() noexcept {
 }
 
 namespace detail {
-inline std::atomic<instruction_set>& chosen_instruction_set() noexcept {
-    static std::atomic<instruction_set> chosen{widest_instruction_set()};
+
+/// An instruction_set that threads may read and change at once: std::atomic, relaxed, which GCC and
+/// Clang have without all that <atomic> includes.
+class shared_instruction_set {
+public:
+    explicit shared_instruction_set(instruction_set set) noexcept
+        : set_(static_cast<std::uint8_t>(set)) {}
+#if defined(__GNUC__)
+    [[nodiscard]] instruction_set load() const noexcept {
+        return static_cast<instruction_set>(__atomic_load_n(&set_, __ATOMIC_RELAXED));
+    }
+    void store(instruction_set set) noexcept {
+        __atomic_store_n(&set_, static_cast<std::uint8_t>(set), __ATOMIC_RELAXED);
+    }
+
+private:
+    std::uint8_t set_;
+#else
+    [[nodiscard]] instruction_set load() const noexcept {
+        return static_cast<instruction_set>(set_.load(std::memory_order_relaxed));
+    }
+    void store(instruction_set set) noexcept {
+        set_.store(static_cast<std::uint8_t>(set), std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::uint8_t> set_;
+#endif
+};
+
+inline shared_instruction_set& chosen_instruction_set() noexcept {
+    static shared_instruction_set chosen{widest_instruction_set()};
     return chosen;
 }
+
 }  // namespace detail
 
 /// The one in use.
 inline instruction_set active_instruction_set() noexcept {
-    return detail::chosen_instruction_set().load(std::memory_order_relaxed);
+    return detail::chosen_instruction_set().load();
 }
 
 /// For tests and measurements: takes the wanted set or, where this machine lacks it, the next
@@ -121,7 +155,7 @@ inline instruction_set active_instruction_set() noexcept {
 inline instruction_set use_instruction_set(instruction_set wanted) noexcept {
     while (!has_instruction_set(wanted))
         wanted = static_cast<instruction_set>(static_cast<std::uint8_t>(wanted) - 1U);
-    detail::chosen_instruction_set().store(wanted, std::memory_order_relaxed);
+    detail::chosen_instruction_set().store(wanted);
     return wanted;
 }
 

@@ -6,12 +6,11 @@
 
 #pragma once
 
+#include <array>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -20,15 +19,11 @@
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/lane_sum.hpp>
+#include <prefopt/math/libm.hpp>
 #include <prefopt/simd/constants.hpp>
 #include <prefopt/simd/instruction_set.hpp>
+#include <prefopt/simd/intrinsics.hpp>
 #include <prefopt/simd/region.hpp>
-
-#if PREFOPT_SIMD_AVX512
-#include <immintrin.h>
-#elif PREFOPT_SIMD_NEON
-#include <arm_neon.h>
-#endif
 
 #define PREFOPT_KERNELS PREFOPT_OPS
 #include <prefopt/simd/for_each_set.inc>

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -31,6 +30,10 @@ namespace scalar {
 }  // namespace prefopt::inline PREFOPT_ABI::detail
 
 #define PREFOPT_KERNELS <prefopt/simd/pack.inc>
+#include <prefopt/simd/for_each_set.inc>
+#undef PREFOPT_KERNELS
+
+#define PREFOPT_KERNELS <prefopt/simd/float_pack.inc>
 #include <prefopt/simd/for_each_set.inc>
 #undef PREFOPT_KERNELS
 

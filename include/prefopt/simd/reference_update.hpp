@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -21,6 +20,7 @@
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
+#include <prefopt/math/libm.hpp>
 #include <prefopt/simd/ops.hpp>
 #include <prefopt/simd/stochastic_rounding.hpp>
 
@@ -87,7 +87,7 @@ void scalar_update_run(const element_run<P, R>& run, const element_update& u) no
             else if (!is_nan(p) && p == r)
                 continue;
             else if (!is_nan(p))
-                x = std::fma(a, p, std::fma(-a, r, r));
+                x = libm::fma(a, p, libm::fma(-a, r, r));
         }
         if constexpr (is_16_bit<R>) {
             if (u.stochastic) {
@@ -234,9 +234,11 @@ struct update_rule {
 };
 
 /// Elements [first, last) of one tensor, in the order of its loops; `data` is the reference's.
-inline void update_elements(const operand& policy, const operand& reference, void* data,
-                            std::size_t tensor, std::ptrdiff_t first, std::ptrdiff_t last,
-                            const update_rule& rule) noexcept {
+/// A template only so that the kernels of all pairs of types are not compiled where none is used.
+template <class Operand>
+void update_elements(const Operand& policy, const Operand& reference, void* data,
+                     std::size_t tensor, std::ptrdiff_t first, std::ptrdiff_t last,
+                     const update_rule& rule) noexcept {
     element_update u{.alpha = rule.alpha, .copies = rule.alpha == 1};
     u.stochastic = rule.to == rounding::stochastic && size_of(reference.kind) == 2;
     const nested_loops loops(policy, reference, u.stochastic);

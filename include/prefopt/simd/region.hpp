@@ -14,13 +14,6 @@
 
 #define PREFOPT_PRAGMA(...) _Pragma(#__VA_ARGS__)
 
-/// One copy of a function, so that -ffast-math cannot regroup each of several differently.
-#if defined(__GNUC__)
-#define PREFOPT_NOINLINE [[gnu::noinline]]
-#else
-#define PREFOPT_NOINLINE
-#endif
-
 /// Before a loop with a few turns, known to the compiler: takes it apart, so that arrays of vectors
 /// become registers.
 #if defined(__clang__)

@@ -11,13 +11,13 @@
 
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <limits>
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
+#include <prefopt/math/libm.hpp>
 #include <prefopt/math/log_sigmoid.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
 #include <prefopt/simd/row_kernels.hpp>
@@ -65,8 +65,8 @@ inline double_double lag(double exponent, double x, double sum) noexcept {
     constexpr double ln2 = 0.6931471805599453;
     const double product = exponent * ln2;
     const double_double difference = double_double::sum(product, -x);
-    const double_double total = double_double::sum(difference.high, std::log(sum));
-    return {total.high, std::fma(exponent, ln2, -product) + exponent * 2.3190468138462996e-17 +
+    const double_double total = double_double::sum(difference.high, libm::log(sum));
+    return {total.high, libm::fma(exponent, ln2, -product) + exponent * 2.3190468138462996e-17 +
                             difference.low + total.low};
 }
 
@@ -88,8 +88,8 @@ row_statistics<T> vector_statistics(double x, const base2_sum& others,
     const double own = reference_of(x);
     r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
     const double_double behind = lag(r.exponent, x, 1.0);
-    r.sum = others.sum * std::exp2(others.exponent - r.exponent) +
-            std::exp(-behind.high) * (1 - behind.low);
+    r.sum = others.sum * libm::exp2(others.exponent - r.exponent) +
+            libm::exp(-behind.high) * (1 - behind.low);
     r.set = set;
     return r;
 }
@@ -99,8 +99,8 @@ row_statistics<T> vector_statistics(double x, const base2_sum& others,
 template <class T>
 bool goes_to_vectors(const row_statistics<T>& r, double factor) noexcept {
     constexpr double least = static_cast<double>(std::numeric_limits<T>::min());
-    return r.set != instruction_set::scalar && is_finite(factor) && std::fabs(factor) > least &&
-           std::fabs(factor) < 1 / least;
+    return r.set != instruction_set::scalar && is_finite(factor) && libm::fabs(factor) > least &&
+           libm::fabs(factor) < 1 / least;
 }
 
 /// Writes coefficient * (onehot(label) - softmax) into `to`, which may be the row itself.
@@ -135,7 +135,7 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
         const auto x = static_cast<double>(load(row + i * stride));
         const double_double d = scalar ? double_double::sum(maximum, -x) : lag(r.exponent, x, 1.0);
         // + 0.0: an entry of -infinity gives +0, not -0
-        store(to + i * to_stride, factor * (std::exp(-d.high) * (1 - d.low)) + 0.0);
+        store(to + i * to_stride, factor * (libm::exp(-d.high) * (1 - d.low)) + 0.0);
     }
     if (label >= 0) store(to + label * to_stride, coefficient * r.miss);
 }

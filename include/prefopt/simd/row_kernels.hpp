@@ -5,6 +5,7 @@
 #pragma once
 
 #include <prefopt/core/config.hpp>
+#include <prefopt/math/libm.hpp>
 #include <prefopt/simd/constants.hpp>
 #include <prefopt/simd/ops.hpp>
 
@@ -22,7 +23,7 @@ inline constexpr double largest_vector_logit = 1e7;
 
 /// The exponent for a maximum: 2^k is the power of two nearest to its exponential.
 inline double reference_of(double maximum) noexcept {
-    return std::nearbyint(maximum * log2e<double>);
+    return libm::nearbyint(maximum * log2e<double>);
 }
 
 /// Below this an exponential of T in units of 2^k is 0, subnormals and all.

@@ -10,13 +10,13 @@
 
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <limits>
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/scalar.hpp>
+#include <prefopt/math/libm.hpp>
 #include <prefopt/math/log_sum_exp.hpp>
 #include <prefopt/simd/row_direction.hpp>
 
@@ -50,7 +50,8 @@ inline row_partial merge(const row_partial& a, const row_partial& b) noexcept {
         r.sum = b.sum;
     }
     const double sign = lead < 0 ? 1.0 : -1.0;
-    const double scale = is_zero(rest) ? std::exp2(sign * steps) : std::exp(sign * lead);
+    const double scale =
+        is_zero(rest) ? detail::libm::exp2(sign * steps) : detail::libm::exp(sign * lead);
     r.sum += far.sum * scale;
     return r;
 }
@@ -108,11 +109,11 @@ PREFOPT_NOINLINE row_statistics<T> finish(const row_partial& p, instruction_set 
     r.maximum = static_cast<T>(alone || x > top ? x : top);
     const auto reference = static_cast<double>(r.maximum);
     const double_double label = double_double::sum(x, -reference);
-    r.sum = std::exp(label.high);
+    r.sum = libm::exp(label.high);
     if (!alone) {
         const double_double lead = double_double::sum(p.maximum, -reference);
         const double_double others = lag(p.exponent, -lead.high, 1.0);
-        r.sum += p.sum * std::exp(others.high) * (1 + (others.low + lead.low));
+        r.sum += p.sum * libm::exp(others.high) * (1 + (others.low + lead.low));
     }
     return r;
 }

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A rank that is not that of the view.
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include <prefopt/dpo.hpp>
+
+struct their_tensor {
+    std::vector<float> values;
+};
+
+template <>
+struct prefopt::adapter<their_tensor> {
+    static auto view(auto& t) { return prefopt::view{t.values.data(), {t.values.size()}}; }
+#ifdef PREFOPT_MUST_FAIL
+    static constexpr std::size_t rank = 2;
+#else
+    static constexpr std::size_t rank = 1;
+#endif
+};
+
+double use(const their_tensor& t) { return prefopt::dpo{}(t, t, t, t).loss; }
