@@ -95,13 +95,32 @@ def sections(torches):
         Row("log_sigmoid and derivative in one call, f32, 1e5",
             *side("log_sigmoid_and_derivative/f32/100000", "prefopt", "two_calls"), "two calls",
             1.3, 1.6, "items"),
-        Row("Eigen matrices, 64 rows of 512", *side("abstraction/f32/64x512", "eigen_map", "raw_loop"),
-            "a loop over pointers, same kernel", 0.95, 1.0),
-        Row("Eigen matrices, 64 rows of 32000",
-            *side(f"abstraction/f32/{small}", "eigen_map", "raw_loop"),
-            "a loop over pointers, same kernel", 0.95, 1.0),
-        Row("the same, result allocated", *side("abstraction/f32/64x512", "allocating", "raw_loop"),
+    ]
+
+    def tensors(backend, what, program=OURS):
+        """What the tensors of a backend cost, where there is the least to hide it behind."""
+        def row(of, group, raw, label):
+            return Row(f"{what}: {of}", *side(group, backend, raw), label, 0.95, 1.0, program=program)
+
+        return [
+            row("log-probs of 64 rows of 512", "abstraction/f32/64x512", "raw_loop",
+                "a loop over pointers, same kernel"),
+            row("DPO of 1000 pairs", "abstraction_dpo/f32/1000", "spans", "the same call on spans"),
+        ]
+
+    abstraction = [
+        row for backend, what in [
+            ("eigen", "Eigen"), ("eigen_tensor", "Eigen's Tensor"), ("xtensor", "xtensor"),
+            ("mdspan", "mdspan"), ("dlpack", "DLPack"), ("ggml", "ggml")]
+        for row in tensors(backend, what)
+    ] + [
+        Row("Eigen, result allocated: log-probs of 64 rows of 512",
+            *side("abstraction/f32/64x512", "allocating", "raw_loop"),
             "a loop over pointers, same kernel"),
+        Row("Eigen: log-probs of 64 rows of 32000", *side(f"abstraction/f32/{small}", "eigen", "raw_loop"),
+            "a loop over pointers, same kernel", 0.95, 1.0),
+        *(row for version in torches
+          for row in tensors("at_tensor", f"libtorch {version}", f"prefopt_bench_torch_{version}")),
     ]
     native = [
         Row(f"plain -O2: {what}", name, [], "-march=native", 0.95, 1.0, "items", OURS, True)
@@ -202,6 +221,7 @@ def sections(torches):
     return [
         ("This machine's memory", bandwidth),
         ("prefopt itself", ourselves),
+        ("Anybody's tensors", abstraction),
         ("The same sources for any x86-64 and for this machine alone", native),
         ("Without ever holding the logits", linear),
         ("Eigen, xtensor, oneDNN", headers),

@@ -16,6 +16,14 @@ find_package(Eigen3 CONFIG QUIET)
 prefopt_find_backends(OPTIONAL cblas xtensor)
 
 file(GLOB prefopt_test_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
+if(PREFOPT_TEST_KERNELS_ONLY)
+    set(prefopt_test_sources "")
+    foreach(what IN ITEMS
+            batch elementwise kto linear_log_probs lists log_probs log_sum_exp losses math
+            parallel_batch plackett_luce scalar simd simd_levels update)
+        list(APPEND prefopt_test_sources "${CMAKE_CURRENT_SOURCE_DIR}/${what}_test.cpp")
+    endforeach()
+endif()
 add_executable(prefopt_tests ${prefopt_test_sources} support/backends/table.cpp)
 target_include_directories(prefopt_tests PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
 target_compile_definitions(prefopt_tests PRIVATE PREFOPT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
@@ -38,25 +46,26 @@ if(NOT prefopt_multiprecision)
     message(STATUS "prefopt: Boost.Multiprecision not found, its tests are left out")
 endif()
 # What tests contracts, and not the optimised kernels' numbers, is compiled with less effort: half the
-# time of -O2, and under sanitizers a fifth of it.
-if(PREFOPT_SANITIZE)
-    set(less_effort -O0)
-else()
-    set(less_effort "$<$<NOT:$<CONFIG:Debug>>:-O1>")
-endif()
+# time of -O2.
+set(prefopt_contracts
+    backends_test.cpp bad_input_test.cpp dlpack_test.cpp dynamic_test.cpp eigen_tensor_test.cpp
+    ggml_test.cpp hostile_test.cpp house_test.cpp linear_contract_test.cpp mdspan_test.cpp
+    metrics_test.cpp readme_test.cpp support/backends/table.cpp testing_test.cpp
+    trust_region_parameters_test.cpp usage_test.cpp xtensor_test.cpp)
+# Calls and no kernels, of every loss in every tensor: there is nothing to optimise.
+set(prefopt_calls
+    adapter_examples_test.cpp table_eigen_test.cpp table_libraries_test.cpp table_test.cpp
+    table_xtensor_test.cpp)
+# Minutes of arithmetic, where nothing else of the configuration is optimised.
+set(prefopt_arithmetic any_scalar_test.cpp executor_test.cpp experiments_test.cpp)
 if(NOT MSVC)
-    set_source_files_properties(
-        any_scalar_test.cpp backends_test.cpp bad_input_test.cpp dlpack_test.cpp dynamic_test.cpp
-        eigen_tensor_test.cpp experiments_test.cpp ggml_test.cpp hostile_test.cpp house_test.cpp
-        linear_contract_test.cpp mdspan_test.cpp metrics_test.cpp readme_test.cpp
-        support/backends/table.cpp testing_test.cpp trust_region_parameters_test.cpp usage_test.cpp
-        xtensor_test.cpp
-        PROPERTIES COMPILE_OPTIONS "${less_effort}")
-    # Calls and no kernels, of every loss in every tensor: there is nothing to optimise.
-    set_source_files_properties(
-        adapter_examples_test.cpp table_eigen_test.cpp table_libraries_test.cpp table_test.cpp
-        table_xtensor_test.cpp
-        PROPERTIES COMPILE_OPTIONS -O0)
+    set_source_files_properties(${prefopt_calls} PROPERTIES COMPILE_OPTIONS -O0)
+    if(PREFOPT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+        set_source_files_properties(${prefopt_arithmetic} PROPERTIES COMPILE_OPTIONS -O1)
+    else()
+        set_source_files_properties(${prefopt_contracts} any_scalar_test.cpp experiments_test.cpp
+            PROPERTIES COMPILE_OPTIONS -O1)
+    endif()
 endif()
 # One file of the suite with OpenMP's switch, the others without: both must link and keep their own.
 find_package(OpenMP QUIET COMPONENTS CXX)

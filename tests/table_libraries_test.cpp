@@ -23,6 +23,13 @@ TEMPLATE_TEST_CASE("table: layouts of mdspan, DLPack, ggml", "[backends]",
     test::expect_layout<TestType>();
 }
 
+TEMPLATE_TEST_CASE("table: strides of 0 of mdspan, DLPack, ggml", "[backends]",
+                   test::mdspans<memory_order::repeated>,
+                   test::dlpack_tensors<memory_order::repeated>,
+                   test::ggml_tensors<memory_order::repeated>) {
+    test::expect_repeated<TestType>();
+}
+
 #ifdef PREFOPT_TEST_EIGEN
 #include "support/backends/eigen_tensor.hpp"
 

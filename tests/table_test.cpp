@@ -19,6 +19,10 @@ TEMPLATE_TEST_CASE("table: layouts of views", "[backends]", test::views<test::la
     test::expect_layout<TestType>();
 }
 
+TEST_CASE("table: strides of 0", "[backends]") {
+    test::expect_repeated<test::views<test::layout::repeated>>();
+}
+
 TEST_CASE("table: what plain memory is refused is refused", "[backends]") {
     test::plain_refusals().expect_refusals();
 }

@@ -19,4 +19,8 @@ TEMPLATE_TEST_CASE("table: layouts of xtensor", "[backends]", test::xtensor_colu
     test::expect_layout<TestType>();
 }
 
+TEST_CASE("table: strides of 0 of xtensor", "[backends]") {
+    test::expect_repeated<test::xtensor_repeated>();
+}
+
 #endif

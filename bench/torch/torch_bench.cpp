@@ -10,7 +10,9 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include "../support/ours.hpp"
+#include <prefopt/adapters/torch.hpp>
+
+#include "../support/abstraction.hpp"
 #include "../support/sizes.hpp"
 
 namespace prefopt_bench {
@@ -243,7 +245,20 @@ void add_torch_log_sigmoid(std::ptrdiff_t n) {
               prepare(true));
 }
 
+/// libtorch's tensors through our adapter, labels too.
+struct at_tensors {
+    static at::Tensor labels(std::vector<std::int64_t>& y) {
+        return at::from_blob(y.data(), {static_cast<std::int64_t>(y.size())}, at::dtype(at::kLong));
+    }
+    static at::Tensor matrix(float* x, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+        return wrap(x, rows, columns);
+    }
+    static at::Tensor vector(float* x, std::ptrdiff_t n) { return at::from_blob(x, {n}); }
+};
+
 [[maybe_unused]] const bool registered = [] {
+    add_raw_sides();
+    add_abstraction("at_tensor", at_tensors{});
     for (const batch_size size : batch_sizes) {
         const std::ptrdiff_t rows = size.rows;
         const std::ptrdiff_t vocab = size.vocab;

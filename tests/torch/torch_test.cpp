@@ -879,6 +879,7 @@ TEST_CASE("torch: conformance", "[torch]") {
 TEST_CASE("table: libtorch", "[torch]") {
     test::expect_table<test::torch_tensors<false>>();
     test::expect_layout<test::torch_tensors<true>>();
+    test::expect_repeated<test::torch_expanded>();
 }
 
 TEST_CASE("torch: the README's lines", "[torch]") {

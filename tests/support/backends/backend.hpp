@@ -99,6 +99,20 @@ struct plain {
     };
 };
 
+/// Plain memory whose elements are all the first of what it is given: what strides of 0 look like.
+/// Of floating types alone: rankings, labels and offsets must differ. Not written to, and neither
+/// are the tensors with such strides.
+struct one_element {
+    static constexpr bool writable = false;
+    template <class S, std::size_t... N>
+    static constexpr bool has = prefopt::real_scalar<S>;
+    template <class S, std::size_t... N>
+    struct tensor : plain::tensor<S, N...> {
+        explicit tensor(const S* x)
+            : plain::tensor<S, N...>(std::vector<S>((N * ...), *x).data()) {}
+    };
+};
+
 /// The tensor of a backend, or a plain one where it has none.
 template <class Backend, class S, std::size_t... N>
 auto make(const std::vector<S>& row_major) {

@@ -13,6 +13,7 @@
 
 #include <prefopt/adapters/dlpack.hpp>
 
+#include "backend.hpp"
 #include "strided.hpp"
 
 namespace stand_in {
@@ -77,9 +78,9 @@ namespace test {
 
 template <memory_order Order, class Handle = stand_in::dl_tensor>
 struct dlpack_tensors {
-    static constexpr bool writable = true;
+    static constexpr bool writable = Order != memory_order::repeated;
     template <class S, std::size_t... N>
-    static constexpr bool has = true;
+    static constexpr bool has = writable || one_element::has<S, N...>;
     template <class S, std::size_t... N>
     struct tensor {
         using memory = strided_memory<S, Order, N...>;

@@ -12,6 +12,7 @@
 #include <prefopt/adapters/ggml.hpp>
 
 #include "../ggml.hpp"
+#include "backend.hpp"
 #include "strided.hpp"
 
 namespace test {
@@ -41,9 +42,9 @@ constexpr int ggml_type_of() {
 
 template <memory_order Order, class Tensor = ggml_struct>
 struct ggml_tensors {
-    static constexpr bool writable = true;
+    static constexpr bool writable = Order != memory_order::repeated;
     template <class S, std::size_t... N>
-    static constexpr bool has = ggml_type_of<S>() >= 0;
+    static constexpr bool has = ggml_type_of<S>() >= 0 && (writable || one_element::has<S, N...>);
     template <class S, std::size_t... N>
     struct tensor {
         strided_memory<S, Order, N...> own;

@@ -31,6 +31,7 @@ using namespace mini;
 }
 #endif
 
+#include "backend.hpp"
 #include "strided.hpp"
 
 namespace test {
@@ -38,9 +39,9 @@ namespace test {
 /// With dynamic extents of a signed or unsigned type.
 template <memory_order Order, class Index = std::int32_t>
 struct mdspans {
-    static constexpr bool writable = true;
+    static constexpr bool writable = Order != memory_order::repeated;
     template <class S, std::size_t... N>
-    static constexpr bool has = true;
+    static constexpr bool has = writable || one_element::has<S, N...>;
     template <class S, std::size_t... N>
     struct tensor : strided_memory<S, Order, N...> {
         using strided_memory<S, Order, N...>::strided_memory;

@@ -113,14 +113,14 @@ struct c_array {
     };
 };
 
-/// Our views, in four layouts.
-enum class layout { column_major, padded, reversed, every_third };
+/// Our views, in five layouts.
+enum class layout { column_major, padded, reversed, every_third, repeated };
 
 template <layout L>
 struct views {
-    static constexpr bool writable = true;
+    static constexpr bool writable = L != layout::repeated;
     template <class S, std::size_t... N>
-    static constexpr bool has = true;
+    static constexpr bool has = writable || one_element::has<S, N...>;
 
     template <class S, std::size_t... N>
     struct tensor {
@@ -143,6 +143,11 @@ struct views {
                     first += strides[i] * (extents[i] - 1);
                     strides[i] = -strides[i];
                 }
+            if (L == layout::repeated) {
+                strides = {};
+                memory = {*x};
+                return;
+            }
             for (std::ptrdiff_t i = 0; i < static_cast<std::ptrdiff_t>((N * ...)); ++i) {
                 std::ptrdiff_t at = first;
                 std::ptrdiff_t rest = i;

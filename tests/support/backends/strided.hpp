@@ -11,10 +11,11 @@
 
 namespace test {
 
-enum class memory_order { rows, columns, padded };
+enum class memory_order { rows, columns, padded, repeated };
 
-/// N... elements of S: as rows (last index fastest), as columns, or as rows of every second
-/// element with three elements more after each row, from the second element on.
+/// N... elements of S: as rows (last index fastest), as columns, as rows of every second element
+/// with three elements more after each row, from the second element on, or as one element that is
+/// all of them (strides of 0; see `one_element`).
 template <class S, memory_order Order, std::size_t... N>
 struct strided_memory {
     static constexpr std::size_t rank = sizeof...(N), size = (N * ...);
@@ -29,8 +30,9 @@ struct strided_memory {
             strides[axis] = step;
             step = step * extents[axis] + (Order == memory_order::padded ? 6 : 0);
         }
+        if (Order == memory_order::repeated) strides = {};
         memory = std::make_unique<S[]>(static_cast<std::size_t>(step) + offset);
-        for (std::size_t i = 0; i < size; ++i) {
+        for (std::size_t i = 0; i < (Order == memory_order::repeated ? 1 : size); ++i) {
             std::ptrdiff_t at = 0;
             auto rest = static_cast<std::ptrdiff_t>(i);
             for (std::size_t axis = rank; axis-- > 0; rest /= extents[axis])

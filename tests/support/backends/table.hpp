@@ -79,7 +79,7 @@ public:
     }
 
 private:
-    static constexpr bool is_plain = std::is_same_v<B, plain>;
+    static constexpr bool is_plain = std::is_same_v<B, plain> || std::is_same_v<B, one_element>;
     record found_{};
 
     template <std::size_t... N>
@@ -448,6 +448,12 @@ void expect_table() {
 template <class B>
 void expect_layout() {
     expect_scalars<B, float>();
+}
+/// The same for strides of 0, as of expanded tensors.
+template <class B>
+void expect_repeated() {
+    static const record want = table_of<one_element, float>().take();
+    table_of<B, float>().take().expect_in(want);
 }
 
 }  // namespace test

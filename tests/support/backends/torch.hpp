@@ -13,6 +13,8 @@
 
 #include <prefopt/adapters/torch.hpp>
 
+#include "backend.hpp"
+
 namespace test {
 
 template <bool Strided>
@@ -45,6 +47,21 @@ struct torch_tensors {
                 axes[i] = static_cast<std::int64_t>(axes.size() - 1 - i);
             return axes;
         }
+    };
+};
+
+/// One element, expanded.
+struct torch_expanded {
+    static constexpr bool writable = false;
+    template <class S, std::size_t... N>
+    static constexpr bool has = one_element::has<S, N...>;
+    template <class S, std::size_t... N>
+    struct tensor {
+        at::Tensor value;
+        explicit tensor(const S* x)
+            : value(torch_tensors<false>::tensor<S, 1>(x).value.expand(
+                  {static_cast<std::int64_t>(N)...})) {}
+        at::Tensor& get() { return value; }
     };
 };
 

@@ -18,6 +18,8 @@
 #include <xtensor/xadapt.hpp>
 #endif
 
+#include "backend.hpp"
+
 namespace test {
 
 /// Fills any xtensor expression from row-major values.
@@ -109,6 +111,20 @@ struct xtensor_adapted {
         auto get() {
             return xt::adapt(memory.get(), (N * ...), xt::no_ownership(), shape, strides);
         }
+    };
+};
+
+/// One element as a whole tensor.
+struct xtensor_repeated {
+    static constexpr bool writable = false;
+    template <class S, std::size_t... N>
+    static constexpr bool has = one_element::has<S, N...>;
+    template <class S, std::size_t... N>
+    struct tensor {
+        std::array<std::size_t, sizeof...(N)> shape{N...}, strides{};
+        S value;
+        explicit tensor(const S* x) : value(*x) {}
+        auto get() { return xt::adapt(&value, (N * ...), xt::no_ownership(), shape, strides); }
     };
 };
 
