@@ -21,17 +21,6 @@
 namespace prefopt_bench {
 namespace {
 
-struct vectors {
-    static const std::vector<std::int64_t>& labels(std::vector<std::int64_t>& y) { return y; }
-};
-
-struct views : vectors {
-    static auto matrix(float* x, std::ptrdiff_t rows, std::ptrdiff_t columns) {
-        return prefopt::view<float, 2>(x, {rows, columns});
-    }
-    static auto vector(float* x, std::ptrdiff_t n) { return prefopt::view<float, 1>(x, {n}); }
-};
-
 struct eigen_maps : vectors {
     using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     static auto matrix(float* x, std::ptrdiff_t rows, std::ptrdiff_t columns) {
@@ -135,7 +124,6 @@ void add_allocating() {
 
 [[maybe_unused]] const bool registered = [] {
     add_raw_sides();
-    add_abstraction("view", views{});
     add_abstraction("eigen", eigen_maps{});
     add_abstraction("eigen_tensor", eigen_tensors{});
     add_abstraction("xtensor", xtensors{});

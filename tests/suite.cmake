@@ -49,9 +49,10 @@ endif()
 # time of -O2.
 set(prefopt_contracts
     backends_test.cpp bad_input_test.cpp dlpack_test.cpp dynamic_test.cpp eigen_tensor_test.cpp
-    ggml_test.cpp hostile_test.cpp house_test.cpp linear_contract_test.cpp mdspan_test.cpp
-    metrics_test.cpp readme_test.cpp support/backends/table.cpp testing_test.cpp
-    trust_region_parameters_test.cpp usage_test.cpp xtensor_test.cpp)
+    gemm_test.cpp ggml_test.cpp hostile_test.cpp house_test.cpp identities_test.cpp
+    linear_contract_test.cpp mdspan_test.cpp metrics_test.cpp readme_test.cpp
+    support/backends/table.cpp testing_test.cpp trust_region_parameters_test.cpp
+    trust_region_test.cpp usage_test.cpp xtensor_test.cpp)
 # Calls and no kernels, of every loss in every tensor: there is nothing to optimise.
 set(prefopt_calls
     adapter_examples_test.cpp table_eigen_test.cpp table_libraries_test.cpp table_test.cpp

@@ -26,24 +26,6 @@ inline double raw_loop(const float* x, const std::int64_t* y, std::ptrdiff_t row
     return sum;
 }
 
-/// The sides that every program has.
-inline void add_raw_sides() {
-    for (const auto [rows, vocab] : abstraction_sizes)
-        add(row_name<float>("abstraction", 1, rows, vocab) + "raw_loop",
-            row_work<float>(rows, vocab, 1, 1), [rows = rows, vocab = vocab] {
-                const float* x = logits<float>(rows, vocab).data();
-                const std::int64_t* y = labels(rows, vocab).data();
-                expect_close(raw_loop(x, y, rows, vocab), expected_score<float>(rows, vocab), 1e-12,
-                             "raw_loop");
-                return [=] { benchmark::DoNotOptimize(raw_loop(x, y, rows, vocab)); };
-            });
-    for (const std::ptrdiff_t n : abstraction_pairs)
-        add(vector_name<float>("abstraction_dpo", n) + "spans", pair_work<float>(n), [=] {
-            auto& p = shared_pairs<float>(n);
-            return [&p] { benchmark::DoNotOptimize(dpo_step(p).loss); };
-        });
-}
-
 /// The sides of a backend: `tensors.matrix(pointer, rows, columns)` and `tensors.vector(pointer,
 /// n)` wrap floats that are there already, `tensors.labels(vector)` the labels.
 template <class Tensors>
@@ -82,6 +64,38 @@ void add_abstraction(const std::string& backend, const Tensors& tensors) {
                 expect_close(call(), want, 0, backend);
                 return [call]() mutable { benchmark::DoNotOptimize(call()); };
             });
+}
+
+/// Backends whose labels are a std::vector.
+struct vectors {
+    static const std::vector<std::int64_t>& labels(std::vector<std::int64_t>& y) { return y; }
+};
+
+/// Pointers, extents, and no other library.
+struct views : vectors {
+    static auto matrix(float* x, std::ptrdiff_t rows, std::ptrdiff_t columns) {
+        return prefopt::view<float, 2>(x, {rows, columns});
+    }
+    static auto vector(float* x, std::ptrdiff_t n) { return prefopt::view<float, 1>(x, {n}); }
+};
+
+/// The sides that every program has.
+inline void add_raw_sides() {
+    add_abstraction("view", views{});
+    for (const auto [rows, vocab] : abstraction_sizes)
+        add(row_name<float>("abstraction", 1, rows, vocab) + "raw_loop",
+            row_work<float>(rows, vocab, 1, 1), [rows = rows, vocab = vocab] {
+                const float* x = logits<float>(rows, vocab).data();
+                const std::int64_t* y = labels(rows, vocab).data();
+                expect_close(raw_loop(x, y, rows, vocab), expected_score<float>(rows, vocab), 1e-12,
+                             "raw_loop");
+                return [=] { benchmark::DoNotOptimize(raw_loop(x, y, rows, vocab)); };
+            });
+    for (const std::ptrdiff_t n : abstraction_pairs)
+        add(vector_name<float>("abstraction_dpo", n) + "spans", pair_work<float>(n), [=] {
+            auto& p = shared_pairs<float>(n);
+            return [&p] { benchmark::DoNotOptimize(dpo_step(p).loss); };
+        });
 }
 
 }  // namespace prefopt_bench

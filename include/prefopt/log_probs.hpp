@@ -111,6 +111,8 @@ inline sequence_report sum_sequences(const sequence_batch& s, const sequence_out
     for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
         lane_sum<> sum;
         std::int64_t count = 0;
+        const std::ptrdiff_t outer = s.offsets.has_value ? 0 : b;
+        const std::ptrdiff_t first = outer * s.logits.extents[1];  // of the outer index
         const std::ptrdiff_t end = s.start(b + 1);
         for (std::ptrdiff_t row = s.start(b); row < end; ++row) {
             if (row == w.end) {
@@ -118,7 +120,7 @@ inline sequence_report sum_sequences(const sequence_batch& s, const sequence_out
                 w.end = smaller(w.begin + wave_rows, s.rows());
                 s.for_range(w.end - w.begin, score);
             }
-            if (s.label(row) < 0) continue;
+            if (s.label(outer, row - first) < 0) continue;
             const double log_prob = w[row];
             if (!is_finite(log_prob)) ++report.nonfinite;
             sum.add(count++, log_prob);
@@ -138,8 +140,10 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
     wave w;
     const instruction_set set = active_instruction_set();
     const auto score_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        row_partial p[static_cast<std::size_t>(tile_rows)];
-        row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
+        of_tile<row_partial> partials;
+        of_tile<row_statistics<compute_t<S>>> statistics;
+        row_partial* const p = partials.row;
+        row_statistics<compute_t<S>>* const r = statistics.row;
         s.for_each_tile(w.begin + begin, w.begin + end, [&](const row_tile& tile) {
             row_partials(rows_of<const S>(s.logits, tile), tile.label, set, p);
             finish_rows(p, tile.label, tile.count, set, r);
@@ -295,8 +299,9 @@ private:
             m.written.data != s.logits.data &&
             s.rows() * s.vocab() * static_cast<std::ptrdiff_t>(sizeof(W)) >= streamed_bytes;
         s.for_range(s.rows(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-            row_partial own[static_cast<std::size_t>(tile_rows)];
-            row_statistics<compute_t<S>> r[static_cast<std::size_t>(tile_rows)];
+            of_tile<row_partial> own;
+            of_tile<row_statistics<compute_t<S>>> statistics;
+            row_statistics<compute_t<S>>* const r = statistics.row;
             for (std::ptrdiff_t b = s.sequence_of(begin), at = begin; at < end; ++b) {
                 double coefficient = 0;
                 load_block(m.grad_sum, b, 1, &coefficient);
@@ -305,11 +310,11 @@ private:
                     if (is_zero(coefficient))
                         for (std::ptrdiff_t i = 0; i < tile.count; ++i) tile.label[i] = -1;
                     const auto rows = rows_of<const S>(s.logits, tile);
-                    const row_partial* p = own;
+                    const row_partial* p = own.row;
                     if (m.given_partials)
                         p = m.given_partials->data() + tile.number;
                     else
-                        row_partials(rows, tile.label, set, own);
+                        row_partials(rows, tile.label, set, own.row);
                     finish_rows(p, tile.label, tile.count, set, r);
                     row_directions(rows, rows_of<W>(m.written, tile), tile.label, r, coefficient,
                                    stream);

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "../support/allocations.hpp"
 #include "../support/backends/dlpack.hpp"
 #include "../support/backends/ggml.hpp"
 #include "../support/backends/mdspan.hpp"
@@ -22,50 +23,9 @@
 #include "../support/backends/xtensor.hpp"
 #endif
 
-// glibc's allocator under its own names; operator new calls malloc, so that this counts all.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-}
-namespace {
-std::size_t allocations = 0;
-}
-extern "C" {
-void* malloc(std::size_t n) {
-    ++allocations;
-    return __libc_malloc(n);
-}
-void* calloc(std::size_t n, std::size_t size) {
-    ++allocations;
-    return __libc_calloc(n, size);
-}
-void* realloc(void* p, std::size_t n) {
-    ++allocations;
-    return __libc_realloc(p, n);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t n) {
-    ++allocations;
-    return __libc_memalign(alignment, n);
-}
-int posix_memalign(void** p, std::size_t alignment, std::size_t n) {
-    ++allocations;
-    *p = __libc_memalign(alignment, n);
-    return *p == nullptr ? 12 : 0;
-}
-}
-
 namespace {
 
 using namespace test;
-
-template <class F>
-std::size_t allocated_by(const F& f) {
-    const std::size_t before = allocations;
-    f();
-    return allocations - before;
-}
 
 /// What it takes to make one result of S like a tensor; and the value of an expression.
 template <class S, std::size_t R, class T>

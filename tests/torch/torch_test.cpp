@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // libtorch: the same numbers as from plain memory, gradients that reach the policy and are right,
-// and right again when they are differentiated; what cannot be computed is refused by name. One
-// file, because libtorch's headers cost more than all of ours.
+// and right again when they are differentiated; what cannot be computed is refused by name. Few
+// files, because libtorch's headers cost more than all of ours.
 
 #include "support.hpp"
 
@@ -19,8 +19,6 @@
 
 #include <prefopt/testing/conformance.hpp>
 
-#include "../support/backends/table.hpp"
-#include "../support/backends/torch.hpp"
 #include "../support/catch.hpp"
 
 using namespace prefopt_test;
@@ -874,12 +872,6 @@ TEST_CASE("torch: conformance", "[torch]") {
     const surroundings s;
     metrics.add(prefopt::dpo{}(s.chosen, s.rejected, s.reference_chosen, s.reference_rejected));
     CHECK(metrics.examples() == pairs);
-}
-
-TEST_CASE("table: libtorch", "[torch]") {
-    test::expect_table<test::torch_tensors<false>>();
-    test::expect_layout<test::torch_tensors<true>>();
-    test::expect_repeated<test::torch_expanded>();
 }
 
 TEST_CASE("torch: the README's lines", "[torch]") {

@@ -166,10 +166,15 @@ struct sequence_batch {
         return offsets.has_value ? static_cast<std::ptrdiff_t>(offsets(b)) : b * logits.extents[1];
     }
 
-    /// One copy, like `start`.
-    [[nodiscard]] PREFOPT_NOINLINE std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
-        const std::ptrdiff_t inner = logits.extents[1];
-        return static_cast<std::ptrdiff_t>(labels(row / inner, row % inner));
+    /// Of row t of an outer index. One copy, like `start`.
+    [[nodiscard]] PREFOPT_NOINLINE std::ptrdiff_t label(std::ptrdiff_t outer,
+                                                        std::ptrdiff_t t) const noexcept {
+        return static_cast<std::ptrdiff_t>(labels(outer, t));
+    }
+
+    [[nodiscard]] std::ptrdiff_t label(std::ptrdiff_t row) const noexcept {
+        const std::ptrdiff_t outer = row / logits.extents[1];
+        return label(outer, row - outer * logits.extents[1]);
     }
 
     /// The sequence that a row belongs to.
@@ -190,13 +195,18 @@ struct sequence_batch {
         const std::ptrdiff_t inner = logits.extents[1];
         const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
         row_tile tile;
-        for (std::ptrdiff_t row = begin; row < end; row += tile.count) {
-            tile.number = row;
-            tile.outer = row / inner;
-            tile.t = row % inner;
-            tile.count = smaller(most, smaller(inner - tile.t, end - row));
-            for (std::ptrdiff_t i = 0; i < tile.count; ++i) tile.label[i] = label(row + i);
+        tile.number = begin;
+        tile.outer = begin < end ? begin / inner : 0;
+        for (tile.t = begin - tile.outer * inner; tile.number < end; tile.number += tile.count) {
+            if (tile.t == inner) {
+                ++tile.outer;
+                tile.t = 0;
+            }
+            tile.count = smaller(most, smaller(inner - tile.t, end - tile.number));
+            for (std::ptrdiff_t i = 0; i < tile.count; ++i)
+                tile.label[i] = label(tile.outer, tile.t + i);
             f(tile);
+            tile.t += tile.count;
         }
     }
 

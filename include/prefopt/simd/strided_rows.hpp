@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <new>
 #include <type_traits>
 
 #include <prefopt/core/classify.hpp>
@@ -24,6 +25,16 @@ namespace prefopt::inline PREFOPT_ABI::detail {
 
 /// The most rows that a call sees.
 inline constexpr std::ptrdiff_t tile_rows = lane_count;
+
+/// What a tile's rows leave behind, before it is known: memory, no element of which is made until
+/// its row is. Clearing 64 of them for every call would cost as much as the short rows of many.
+template <class T>
+struct of_tile {
+    union {
+        T row[static_cast<std::size_t>(tile_rows)];
+    };
+    of_tile() {}  // NOLINT: makes nothing
+};
 
 /// Rows of logits or directions: element i of row r is data[r * row_stride + i * stride].
 template <class S>
@@ -53,24 +64,32 @@ inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcep
 template <real_scalar S>
 void row_partials(const row_range<const S>& rows, const std::ptrdiff_t* label, instruction_set set,
                   row_partial* p) noexcept {
-    bool done[static_cast<std::size_t>(tile_rows)] = {};
-    if (rows.side_by_side() && rows.count > 1 && any_label(label, rows.count)) {
-        base2_sum others[static_cast<std::size_t>(tile_rows)];
-        with_set(
-            set,
-            [&](auto level) {
-                tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab,
-                                          label, others, done);
-            },
-            [] {});
+    // Made where it stays: a copy, in vectors, of what was just written in parts waits for it.
+    const auto alone = [&](std::ptrdiff_t i) {
+        ::new (p + i) row_partial(partial_of(rows.row(i), rows.vocab, rows.stride, label[i], set));
+    };
+    if (!rows.side_by_side() || rows.count == 1 || !any_label(label, rows.count)) {
         for (std::ptrdiff_t i = 0; i < rows.count; ++i)
-            if (done[i] && label[i] >= 0)
-                p[i] = {others[i].sum, others[i].exponent, 0,
-                        static_cast<double>(load(rows.row(i) + label[i] * rows.stride))};
+            if (label[i] >= 0) alone(i);
+        return;
     }
-    for (std::ptrdiff_t i = 0; i < rows.count; ++i)
-        if (!done[i] && label[i] >= 0)
-            p[i] = partial_of(rows.row(i), rows.vocab, rows.stride, label[i], set);
+    bool done[static_cast<std::size_t>(tile_rows)] = {};
+    base2_sum others[static_cast<std::size_t>(tile_rows)];
+    with_set(
+        set,
+        [&](auto level) {
+            tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab, label,
+                                      others, done);
+        },
+        [] {});
+    for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
+        if (label[i] < 0) continue;
+        if (done[i])
+            p[i] = {others[i].sum, others[i].exponent, 0,
+                    static_cast<double>(load(rows.row(i) + label[i] * rows.stride))};
+        else
+            alone(i);
+    }
 }
 
 /// r[i] = finish(p[i]), left alone where label[i] is negative.
@@ -78,7 +97,7 @@ template <class T>
 void finish_rows(const row_partial* p, const std::ptrdiff_t* label, std::ptrdiff_t count,
                  instruction_set set, row_statistics<T>* r) noexcept {
     for (std::ptrdiff_t i = 0; i < count; ++i)
-        if (label[i] >= 0) r[i] = finish<T>(p[i], set);
+        if (label[i] >= 0) ::new (r + i) row_statistics<T>(finish<T>(p[i], set));
 }
 
 /// row_direction of every row; zeros where label[i] is negative.
