@@ -8,7 +8,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "../support/allocations.hpp"
 #include "../support/backends/dlpack.hpp"
 #include "../support/backends/ggml.hpp"
 #include "../support/backends/mdspan.hpp"
@@ -22,6 +21,8 @@
 #ifdef PREFOPT_TEST_XTENSOR
 #include "../support/backends/xtensor.hpp"
 #endif
+//
+#include "../support/allocations.hpp"
 
 namespace {
 

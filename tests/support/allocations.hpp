@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counts what a program allocates. For one unit of a program: it replaces malloc and its kin.
+// Counts what a program allocates. For one unit of a program, as its last include: it replaces
+// malloc and its kin, which compilers' own headers declare each in their way.
 
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 
 // glibc's allocator under its own names; operator new calls malloc, so that this counts all.
 extern "C" {

@@ -3,9 +3,10 @@
 // libtorch in the table of backends, and what calls on its tensors allocate.
 
 #include "../support/backends/table.hpp"
-#include "../support/allocations.hpp"
 #include "../support/backends/torch.hpp"
 #include "../support/catch.hpp"
+//
+#include "../support/allocations.hpp"
 
 TEST_CASE("table: libtorch", "[torch]") {
     test::expect_table<test::torch_tensors<false>>();
@@ -41,6 +42,7 @@ TEST_CASE("torch: no call allocates beyond its result", "[torch]") {
     const std::size_t matrix = of({5, 3}, at::kFloat);
     const std::size_t number = of({}, at::kDouble);
     CHECK(vector > 0);
+    (void)pairs(x, x, x, x);  // libtorch's own first time
     CHECK(allocated_by([&] { (void)pairs(x, x, x, x); }) == 5 * vector + number);
     CHECK(allocated_by([&] { (void)rankings(lists, lists); }) == vector + 2 * matrix + number);
 }

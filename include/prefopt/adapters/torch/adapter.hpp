@@ -6,10 +6,10 @@
 #pragma once
 
 #include <torch/types.h>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <prefopt/adapters/torch/tensors.hpp>
 #include <prefopt/batch/listwise.hpp>
@@ -72,11 +72,12 @@ struct adapter<T> {
     /// On the same device; of the same order of strides where it has the same shape.
     static at::Tensor make_like(const at::Tensor& t, element_kind kind,
                                 std::span<const std::ptrdiff_t> extents) {
-        const std::vector<std::int64_t> shape(extents.begin(), extents.end());
+        std::array<std::int64_t, dynamic_view::most_dimensions> sizes{};
+        for (std::size_t i = 0; i < extents.size(); ++i) sizes[i] = extents[i];
+        const at::IntArrayRef shape(sizes.data(), extents.size());
         const auto options = at::device(t.device()).dtype(detail::torch_type(kind));
-        return t.sizes() == at::IntArrayRef(shape)
-                   ? at::empty_like(t, options, at::MemoryFormat::Preserve)
-                   : at::empty(shape, options);
+        return t.sizes() == shape ? at::empty_like(t, options, at::MemoryFormat::Preserve)
+                                  : at::empty(shape, options);
     }
 
     static void announce_write(const at::Tensor& t) {

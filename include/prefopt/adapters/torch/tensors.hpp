@@ -10,9 +10,11 @@
 #pragma once
 
 #include <torch/types.h>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -95,24 +97,28 @@ inline const char* torch_refusal(const at::Tensor& t) {
 /// Shape and strides, over any memory. Of more than four dimensions, as parameters have, those are
 /// joined that lie in one line.
 inline dynamic_view torch_shape(const at::Tensor& t, void* data) {
+    constexpr std::size_t most = dynamic_view::most_dimensions;
+    const element_kind kind = *torch_kind(t.scalar_type());
     const auto shape = t.sizes();
     const auto step = t.strides();
-    std::vector<std::int64_t> extents;
-    std::vector<std::int64_t> strides;
+    std::array<std::int64_t, most> extents{};
+    std::array<std::int64_t, most> strides{};
+    std::size_t rank = 0;
     for (std::size_t i = 0; i < shape.size(); ++i) {
         const std::size_t rest = shape.size() - i;
-        if (!extents.empty() && extents.size() + rest > dynamic_view::most_dimensions &&
-            strides.back() == step[i] * shape[i]) {
-            extents.back() *= shape[i];
-            strides.back() = step[i];
+        if (rank > 0 && rank + rest > most && strides[rank - 1] == step[i] * shape[i]) {
+            extents[rank - 1] *= shape[i];
+            strides[rank - 1] = step[i];
+        } else if (rank == most) {
+            dynamic_view v(data, kind, shape, step);
+            v.refuse("has more than 4 dimensions; call contiguous() first");
+            return v;
         } else {
-            extents.push_back(shape[i]);
-            strides.push_back(step[i]);
+            extents[rank] = shape[i];
+            strides[rank++] = step[i];
         }
     }
-    dynamic_view v(data, *torch_kind(t.scalar_type()), extents, strides);
-    if (v.refusal != nullptr) v.refuse("has more than 4 dimensions; call contiguous() first");
-    return v;
+    return {data, kind, std::span(extents).first(rank), std::span(strides).first(rank)};
 }
 
 /// The tensor as every call sees it.
