@@ -521,6 +521,52 @@ TEST_CASE("torch: packed sequences, gradients and theirs", "[torch]") {
     }
 }
 
+TEST_CASE("torch: hostile logits, alike on the host, by operations and under a graph", "[torch]") {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    const at::Tensor logits =
+        at::tensor({1.0, -inf, -inf, -inf, -inf,      -inf, inf, 0.0, 1.0, 0.0,  inf, 1.0,
+                    2.0, 3.0,  -inf, 1.0,  nan_value, 1.0,  0.0, 1.0, 2.0, 30.0, 0.0, -inf},
+                   at::kDouble)
+            .reshape({8, 3});
+    const at::Tensor labels = at::tensor({0, 1, 0, 0, 2, 0, 2, 0}, at::kByte);
+    const at::Tensor offsets = at::arange(9);  // each row a sequence
+    // zero for rows that would spoil anything, then for none
+    const std::vector<double> left_out{1, 1, 0, 0, 1, 0, 1, -2};
+    for (const auto& numbers_of : {left_out, std::vector<double>(8, 0.5)}) {
+        const at::Tensor coefficients = at::tensor(numbers_of, at::kDouble);
+        const auto run = [&](bool operations, bool graph, at::ScalarType type) {
+            const auto on =
+                operations ? std::make_unique<prefopt::detail::torch_on_operations>() : nullptr;
+            const at::Tensor x = logits.detach().clone().requires_grad_();
+            const auto scored =
+                prefopt::sequence_log_probs(x, labels.to(type), {.offsets = offsets});
+            const tensors g = torch::autograd::grad({scored.sum}, {x}, {coefficients}, true, graph);
+            return std::tuple(scored.sum.detach(), g[0].detach(), scored.report.nonfinite);
+        };
+        const auto [sum, gradient, nonfinite] = run(false, false, at::kByte);
+        CHECK(nonfinite == 5);
+        CHECK(sum[1].item<double>() == -inf);
+        CHECK(at::equal(gradient[1], at::zeros({3}, at::kDouble)));
+        for (const auto type : {at::kByte, at::kChar, at::kLong})
+            for (const bool operations : {false, true})
+                for (const bool graph : {false, true}) {
+                    CAPTURE(operations, graph, type);
+                    const auto [s, g, n] = run(operations, graph, type);
+                    CHECK(at::allclose(s, sum, 1e-14, 0, true));
+                    CHECK(at::allclose(g, gradient, 1e-14, 0, true));
+                    CHECK(n == nonfinite);
+                }
+    }
+    // labels of types that cannot hold the vocabulary's size; no vocabulary at all
+    const prefopt::detail::torch_on_operations on;
+    const at::Tensor wide = at::zeros({2, 300}).requires_grad_();
+    const auto flat = prefopt::sequence_log_probs(wide, at::tensor({255, 3}, at::kByte));
+    CHECK(std::fabs(flat.sum.item<double>() + 2 * std::log(300)) < 1e-5);
+    const at::Tensor none = at::zeros({2, 0}).requires_grad_();
+    prefopt::sequence_log_probs(none, at::tensor({-1, -1})).sum.sum().backward();
+    CHECK(none.grad().numel() == 0);
+}
+
 TEST_CASE("torch: through a network, as the surrogate", "[torch]") {
     torch::manual_seed(3);
     torch::nn::Linear head(4, 9);

@@ -2,8 +2,9 @@
 //
 // sequence_log_probs over libtorch's logits. On the host, the library's kernels go forward and,
 // with the partial sums that the forward call kept (32 bytes a row), backward. On an accelerator
-// it is a handful of operations that autograd differentiates, in the library's own form: the label
-// against all other tokens, so that a confident token keeps its digits there too.
+// both are a handful of operations in the library's own form: the label against all other tokens,
+// so that a confident token keeps its digits there too. Where a gradient is itself differentiated,
+// those operations write it on the host as well.
 
 #pragma once
 
@@ -56,15 +57,21 @@ struct torch_rows {
         labels = labels.clamp_min(0);
     }
 
-    /// (N) and differentiable; 0 where nothing is scored.
+    /// (N), 0 where nothing is scored; of a row of -infinity alone -infinity, and NaN where there
+    /// is a NaN or +infinity.
     [[nodiscard]] at::Tensor log_probs() const {
-        const at::Tensor x = keep({scored.tensor.unsqueeze(1)}, torch_stored(logits, logits));
-        const at::Tensor at_label = labels.unsqueeze(1);
         constexpr double low = -std::numeric_limits<double>::infinity();
+        constexpr double none = std::numeric_limits<double>::quiet_NaN();
+        const at::ScalarType real = torch_real(logits.device());
+        if (logits.size(1) == 0) return at::zeros({logits.size(0)}, logits.options().dtype(real));
+        const at::Tensor x = torch_stored(logits.detach(), logits);
+        const at::Tensor at_label = labels.unsqueeze(1);
+        const at::Tensor top = x.amax(1);
         const at::Tensor others = x.scatter(1, at_label, low).logsumexp(1);
-        const at::Tensor own = x.gather(1, at_label).squeeze(1);
-        const at::Tensor lead = own.to(torch_real(own.device())) - others;
-        return keep(scored, log_sigmoid_and_derivative(torch_number(lead)).value.tensor);
+        const at::Tensor lead = x.gather(1, at_label).squeeze(1).to(real) - others;
+        at::Tensor r = log_sigmoid_and_derivative(torch_number(lead)).value.tensor;
+        r = r.masked_fill(top.eq(low), low).masked_fill(top.eq(-low), none);
+        return keep(scored, r);
     }
 
     /// (B) sums over the rows of each sequence.
@@ -72,13 +79,23 @@ struct torch_rows {
         return at::zeros({sequences}, by_row.options()).index_add(0, sequence, by_row);
     }
 
-    /// d log_probs / d logits times a coefficient per sequence, as an expression of both.
+    /// d log_probs / d logits times a coefficient per sequence, as an expression of both. Zero for
+    /// a row of -infinity alone, and where the coefficient is, whatever the logits. What the label
+    /// lacks to 1 is the sum of all others, which keeps a confident token's digits.
     [[nodiscard]] at::Tensor directions(const at::Tensor& coefficient) const {
-        const torch_mask rows{scored.tensor.unsqueeze(1)};
-        const at::Tensor p = keep(rows, logits.to(torch_real(logits.device()))).softmax(1);
-        const at::Tensor hot = at::zeros_like(p).scatter(1, labels.unsqueeze(1), 1.0);
-        const at::Tensor factor = coefficient.index_select(0, sequence).unsqueeze(1);
-        return keep(rows, factor * (hot - p));
+        const at::Tensor x = torch_stored(logits, logits);
+        if (x.size(1) == 0) return at::zeros_like(x);
+        const at::Tensor at_label = labels.unsqueeze(1);
+        const at::Tensor factor =
+            coefficient.to(x.scalar_type()).index_select(0, sequence).unsqueeze(1);
+        const at::Tensor top = x.detach().amax(1, true);  // NaN where there is one
+        const at::Tensor spoilt = top.isfinite().logical_not();
+        const at::Tensor absent = top.eq(-std::numeric_limits<double>::infinity());
+        const at::Tensor nothing = spoilt.logical_and(factor.detach().eq(0)).logical_or(absent);
+        const torch_mask rows{scored.tensor.unsqueeze(1).logical_and(nothing.logical_not())};
+        const at::Tensor others = keep(rows, x).softmax(1).scatter(1, at_label, 0.0);
+        const at::Tensor missing = others.sum(1, true);
+        return keep(rows, factor * at::scatter(others.neg(), 1, at_label, missing));
     }
 };
 
@@ -98,7 +115,7 @@ status torch_sequences_there(sequence_options o, torch_scores* result, const at:
         if (const status bad = check_offsets(index_input<1>(all), s.rows()); !bad.ok()) return bad;
     }
     torch_report r(device);
-    const at::Tensor y = torch_only(labels);
+    const at::Tensor y = torch_only(labels).to(at::kLong);
     const std::size_t bad_label = r.add_first(y.ge(s.vocab()), y);
     const auto verdict = [&] {
         return r.first(bad_label, [&](double label, std::ptrdiff_t i) {
@@ -110,14 +127,11 @@ status torch_sequences_there(sequence_options o, torch_scores* result, const at:
         if (const status bad = verdict(); result == nullptr || !bad.ok()) return bad;
     }
     const torch_rows rows(logits, s.vocab() == 0 ? y : y.clamp_max(s.vocab() - 1), offsets);
-    const at::Tensor log_probs =
-        s.vocab() == 0
-            ? at::zeros({s.rows()}, rows.logits.options().dtype(torch_real(logits.device())))
-            : rows.log_probs();
+    const at::Tensor log_probs = rows.log_probs();
     result->sum = rows.summed(log_probs);
     result->count = rows.summed(rows.scored.tensor.to(at::kLong));
     const std::size_t first = r.add_sum(result->count);
-    r.add_sum(log_probs.detach().isfinite().logical_not());
+    r.add_sum(log_probs.isfinite().logical_not());
     r.add_sum(result->count.eq(0));
     r.fetch();
     if (const status bad = verdict(); !bad.ok()) return bad;
@@ -131,14 +145,22 @@ status torch_sequences_there(sequence_options o, torch_scores* result, const at:
 template <class Labels>
 torch_scores torch_evaluate(const sequence_log_probs_fn&, const sequence_options& o,
                             const at::Tensor& logits, const Labels& labels) {
+    const auto direction = [](const at::Tensor& arrives, const torch_list& saved) {
+        const at::Tensor d = torch_rows(saved[0], saved[1], saved[2]).directions(arrives);
+        return torch_list{d.reshape(saved[0].sizes()).to(saved[0].scalar_type())};
+    };
+    const bool records = torch_records(logits);
     if (torch_is_elsewhere(logits)) {
         torch_scores there;
         require(torch_sequences_there(o, &there, logits, labels));
+        if (!records) return there;
+        const at::Tensor offsets = torch_constant(torch_tensor_of(o.offsets));
+        there.sum = torch_connect(there.sum, {logits, torch_constant(torch_only(labels)), offsets},
+                                  direction, logits);
         return there;
     }
     const sequence_batch s(logits, labels, o.offsets, o.executor);
     require(check_sequences(s, {}));
-    const bool records = torch_records(logits);
     const auto partials = std::make_shared<std::vector<row_partial>>(
         records ? static_cast<std::size_t>(s.rows()) : std::size_t{0});
     torch_scores r = make_scores(logits, s, [&](sequence_outputs out) {
@@ -152,12 +174,10 @@ torch_scores torch_evaluate(const sequence_log_probs_fn&, const sequence_options
         y = torch_constant(labels);
     else
         y = torch_copy(s.labels).reshape(logits.sizes().slice(0, s.rank - 1));
-    const auto backward = [partials](const at::Tensor& arrives, const torch_list& saved) {
+    const auto backward = [partials, direction](const at::Tensor& arrives,
+                                                const torch_list& saved) {
         const at::Tensor& x = saved[0];
-        if (at::GradMode::is_enabled()) {
-            const at::Tensor d = torch_rows(x, saved[1], saved[2]).directions(arrives);
-            return torch_list{d.reshape(x.sizes()).to(x.scalar_type())};
-        }
+        if (at::GradMode::is_enabled()) return direction(arrives, saved);
         at::Tensor to = at::empty_like(x);
         sequence_backward_options how;
         if (saved[2].defined()) how.offsets = saved[2];
