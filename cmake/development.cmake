@@ -6,7 +6,7 @@
 option(PREFOPT_WERROR "Warnings are errors" ON)
 option(PREFOPT_SANITIZE "Address and undefined-behaviour sanitizers" OFF)
 option(PREFOPT_FAST_MATH "Compile the suite with -ffast-math, as trainers do" OFF)
-option(PREFOPT_TEST_SUITE_ONLY "Leave out what no flag changes: messages, consumers, documents" OFF)
+option(PREFOPT_TEST_SUITE_ONLY "Leave out what no flag changes: allocations, consumers, documents" OFF)
 option(PREFOPT_TEST_KERNELS_ONLY "Of the suite, only the numbers: what a compiler's switches change" OFF)
 option(PREFOPT_TEST_SINGLE_HEADER "Run the suite on prefopt.hpp, the library in one file" OFF)
 option(PREFOPT_NO_EXCEPTIONS "Compile only what runs without exceptions and RTTI" OFF)
