@@ -20,7 +20,8 @@ typedef struct prefopt_side {
     const float* logits;
     const int* labels;
     const double* reference;
-    float* grad_logits; /* like the logits, and may be the same memory; or NULL */
+    float* grad_logits; /* like the logits, and may be the same memory; of the other side it shares
+                         * none; or NULL */
 } prefopt_side;
 
 typedef struct prefopt_shape {

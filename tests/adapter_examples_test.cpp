@@ -133,5 +133,11 @@ TEST_CASE("logits in a file are scored where they lie, and their gradient is wri
     CHECK_THROWS_AS(mapped_tensor::open(file.name), std::system_error);
     std::ofstream(file.name) << "something else that is longer than a header would be, by a little";
     CHECK_THROWS_AS(mapped_tensor::open(file.name), std::system_error);
+    mapped_tensor::header absurd;  // empty, and its strides are no numbers
+    absurd.rank = 3;
+    absurd.extents = {0, std::int64_t{1} << 62, 4, 0};
+    std::ofstream(file.name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(&absurd), sizeof absurd);
+    CHECK_THROWS_AS(mapped_tensor::open(file.name), std::system_error);
     CHECK_THROWS_AS(mapped_tensor::open(file.name + " is not there"), std::system_error);
 }

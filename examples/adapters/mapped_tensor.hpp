@@ -109,12 +109,14 @@ private:
     static std::uint64_t bytes_of(const header& h) {
         constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
         auto n = static_cast<std::uint64_t>(size_of(static_cast<kind_type>(h.kind)));
+        bool empty = false;  // which does not excuse what strides would overflow with
         for (std::size_t i = 0; i < h.rank; ++i) {
             const auto e = static_cast<std::uint64_t>(h.extents[i]);
+            empty = empty || e == 0;
             if (e != 0 && n > (most - sizeof(header)) / e) return most;
-            n *= e;
+            n *= e == 0 ? 1 : e;
         }
-        return sizeof(header) + n;
+        return sizeof(header) + (empty ? 0 : n);
     }
 
     header header_;

@@ -864,12 +864,17 @@ TEST_CASE("torch: a trust region's parameters", "[torch]") {
     r.push_back(at::full({}, 1.0));
     p.push_back(many);
     r.push_back(at::zeros_like(many));
+    p.push_back(numbers({6}, 0.3).as_strided({2, 1, 1, 1, 1, 3}, {3, 7, 1, 50, 2, 1}));
+    r.push_back(at::zeros({2, 1, 1, 1, 1, 3}, at::kDouble));
+    p.push_back(at::ones({1, 0, 2, 0, 0}));
+    r.push_back(at::ones({1, 0, 2, 0, 0}));
     const at::Tensor before = reference->weight.detach().clone();
     const auto version = reference->weight._version();
     CHECK(loss.step(p, r));
     CHECK(difference(reference->weight, before + 0.25 * (policy->weight.detach() - before)) < 1e-7);
     CHECK(r[2].item<float>() == 1.5F);
     CHECK(difference(r[3], many * 0.25) < 1e-15);
+    CHECK(difference(r[4], p[4] * 0.25) < 1e-15);
     CHECK(reference->weight._version() > version);
     CHECK(reference->weight.requires_grad());
     CHECK(policy->weight.grad_fn() == nullptr);

@@ -94,8 +94,8 @@ inline const char* torch_refusal(const at::Tensor& t) {
     return nullptr;
 }
 
-/// Shape and strides, over any memory. Of more than four dimensions, as parameters have, those are
-/// joined that lie in one line.
+/// Shape and strides, over any memory. Of more than four dimensions, as parameters have, those of
+/// one element are left out and those joined that lie in one line.
 inline dynamic_view torch_shape(const at::Tensor& t, void* data) {
     constexpr std::size_t most = dynamic_view::most_dimensions;
     const element_kind kind = *torch_kind(t.scalar_type());
@@ -104,9 +104,12 @@ inline dynamic_view torch_shape(const at::Tensor& t, void* data) {
     std::array<std::int64_t, most> extents{};
     std::array<std::int64_t, most> strides{};
     std::size_t rank = 0;
+    const bool many = shape.size() > most;
     for (std::size_t i = 0; i < shape.size(); ++i) {
+        if (many && shape[i] == 1) continue;
         const std::size_t rest = shape.size() - i;
-        if (rank > 0 && rank + rest > most && strides[rank - 1] == step[i] * shape[i]) {
+        const bool in_line = rank > 0 && strides[rank - 1] == step[i] * shape[i];
+        if (rank > 0 && rank + rest > most && (in_line || t.numel() == 0)) {
             extents[rank - 1] *= shape[i];
             strides[rank - 1] = step[i];
         } else if (rank == most) {
