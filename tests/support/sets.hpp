@@ -9,7 +9,8 @@
 #include <prefopt/simd/instruction_set.hpp>
 #include <vector>
 
-namespace test {
+// Units of one program differ in the sets they have: each keeps its own copy.
+namespace test::inline PREFOPT_ABI {
 
 /// From narrow to wide, scalar first.
 inline std::vector<prefopt::instruction_set> instruction_sets() {
@@ -50,4 +51,4 @@ bool close(R got, double want, double units, double room = 0) {
     return std::fabs(g - want) <= units * eps * std::fabs(want) + room + least;
 }
 
-}  // namespace test
+}  // namespace test::inline PREFOPT_ABI
