@@ -29,24 +29,9 @@
 #include <prefopt/testing/conformance.hpp>
 
 #include "../catch.hpp"
+#include "backend.hpp"
 
 namespace test {
-
-/// The bytes of a tensor's elements, in row-major order.
-inline std::string bytes_seen(const prefopt::dynamic_view& v) {
-    const auto size = static_cast<std::size_t>(size_of(v.element));
-    std::ptrdiff_t n = 1;
-    for (std::size_t i = 0; i < v.rank; ++i) n *= v.extents[i];
-    std::string bytes;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-        std::ptrdiff_t at = 0;
-        std::ptrdiff_t rest = i;
-        for (std::size_t axis = v.rank; axis-- > 0; rest /= v.extents[axis])
-            at += rest % v.extents[axis] * v.strides[axis];
-        bytes.append(static_cast<const char*>(v.data) + at * size_of(v.element), size);
-    }
-    return bytes;
-}
 
 template <class T>
 prefopt::dynamic_view view_of(T& t) {
@@ -58,7 +43,7 @@ template <class T>
 std::vector<float> floats(const T& t) {
     std::vector<float> x;
     const prefopt::dynamic_view v = view_of(t);
-    const std::string bytes = bytes_seen(v);
+    const std::string bytes = bytes_of(v);
     for (std::size_t i = 0; i < bytes.size(); i += static_cast<std::size_t>(size_of(v.element))) {
         double wide = 0;
         float narrow = 0;
@@ -93,7 +78,7 @@ inline void expect_view(const prefopt::dynamic_view& v, prefopt::element_kind ki
     CHECK(std::vector<std::ptrdiff_t>(v.extents.begin(),
                                       v.extents.begin() + static_cast<std::ptrdiff_t>(v.rank)) ==
           extents);
-    CHECK(bytes_seen(v) == std::string(static_cast<const char*>(row_major), bytes));
+    CHECK(bytes_of(v) == std::string(static_cast<const char*>(row_major), bytes));
 }
 
 /// Elements of one type are seen where they are.
