@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <typeinfo>
 #include <vector>
 
@@ -47,8 +46,8 @@ description ABI_UNIT() {
     const std::vector<int> label{0};
     d.confident = prefopt::sequence_log_probs(logits, label).sum[0];
 
-    constexpr double inf = std::numeric_limits<double>::infinity();
-    const std::vector<double> bad{1, -inf, std::numeric_limits<double>::quiet_NaN(), -inf, 2};
+    constexpr double inf = prefopt::detail::infinity_of<double>;
+    const std::vector<double> bad{1, -inf, prefopt::detail::quiet_nan_of<double>, -inf, 2};
     d.nonfinite = static_cast<long>(loss(bad, zero, zero, zero).summary.nonfinite);
     d.refuses = !prefopt::dpo{.beta = bad[2]}.check_parameters().ok();
     return d;

@@ -24,6 +24,12 @@ constexpr std::uint64_t magnitude_bits(double x) noexcept {
 }
 constexpr std::uint32_t infinity_bits(float) noexcept { return 0x7f800000U; }
 constexpr std::uint64_t infinity_bits(double) noexcept { return 0x7ff0000000000000U; }
+
+/// From their bits: of std::numeric_limits' Clang 18 and newer warn under -ffast-math.
+template <std::floating_point T>
+inline constexpr T infinity_of = std::bit_cast<T>(infinity_bits(T{}));
+template <std::floating_point T>
+inline constexpr T quiet_nan_of = std::bit_cast<T>(infinity_bits(T{}) | (infinity_bits(T{}) >> 1));
 }  // namespace detail
 
 /// True for every NaN, under any compiler flag. `T` is float or double.

@@ -15,7 +15,7 @@
 
 namespace prefopt::inline PREFOPT_ABI::detail::constant {
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double infinity = infinity_of<double>;
 inline constexpr double log_2 = 0.6931471805599453;
 /// log(2) cut short, so that its product with an exponent is exact; and what was cut off.
 inline constexpr double log_2_short = 0x1.62e42fefa38p-1;
@@ -86,14 +86,14 @@ constexpr double log_with(double x, double lost) noexcept {
 constexpr double log(double x) noexcept {
     if (is_nan(x)) return x;
     if (is_zero(x)) return -infinity;
-    if (x < 0) return std::numeric_limits<double>::quiet_NaN();
+    if (x < 0) return quiet_nan_of<double>;
     return is_infinite(x) ? x : log_with(x, 0);
 }
 
 constexpr double log1p(double x) noexcept {
     if (is_nan(x) || is_zero(x)) return x;
     if (x == -1) return -infinity;
-    if (x < -1) return std::numeric_limits<double>::quiet_NaN();
+    if (x < -1) return quiet_nan_of<double>;
     if (is_infinite(x)) return x;
     const double u = 1 + x;
     const double back = u - 1;
@@ -103,7 +103,7 @@ constexpr double log1p(double x) noexcept {
 /// A result in double as a float; out of its range, infinity.
 constexpr float narrow(double x) noexcept {
     constexpr double limit = 0x1.fffffep127;
-    if (x > limit) return std::numeric_limits<float>::infinity();
+    if (x > limit) return infinity_of<float>;
     return static_cast<float>(x);  // none is below the least float
 }
 constexpr float exp(float x) noexcept { return narrow(exp(static_cast<double>(x))); }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -35,7 +34,7 @@ struct scaled_sum {
 /// for a type that does not specialise it).
 template <class T>
 constexpr T minus_infinity() {
-    return T(-std::numeric_limits<double>::infinity());
+    return T(-infinity_of<double>);
 }
 
 /// Whether x is -infinity, under any compiler flag.
@@ -67,9 +66,11 @@ constexpr scaled_sum<T> sum_of_exponentials(std::ptrdiff_t n, const At& at,
     A sum(0);
     // A block is at most two runs: the skipped position splits it.
     const auto in_runs = [skip](std::ptrdiff_t first, std::ptrdiff_t last, const auto& visit) {
-        if (skip < first || skip >= last) return visit(first, last);
-        visit(first, skip);
-        visit(skip + 1, last);
+        while (first < last) {
+            const std::ptrdiff_t end = first <= skip && skip < last ? skip : last;
+            visit(first, end);
+            first = end + 1;
+        }
     };
     for (std::ptrdiff_t first = 0; first < n; first += block) {
         const std::ptrdiff_t last = n - first < block ? n : first + block;

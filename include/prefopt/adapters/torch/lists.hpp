@@ -9,7 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -191,7 +190,7 @@ status torch_lists_there(const Formula& f, listwise_options o, const listwise_in
         r.add_sum(w.among_kept(t.ranked.select(1, 0).lt(0)));
         r.add_sum(compared);
         if (columns > 1) {
-            constexpr double low = -std::numeric_limits<double>::infinity();
+            constexpr double low = -infinity_of<double>;
             const at::Tensor best_other = keep(others, t.ranked_reward.slice(1, 1), low).amax(1);
             r.add_sum(keep({compared}, best - of_others / (lengths - 1)));
             r.add_sum(compared.logical_and(best.gt(best_other)));

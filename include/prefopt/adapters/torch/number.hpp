@@ -11,7 +11,6 @@
 
 #include <torch/types.h>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include <prefopt/core/config.hpp>
@@ -111,7 +110,7 @@ inline torch_number log1p(const torch_number& a) {
 }
 
 inline torch_mask is_minus_infinity(const torch_number& x) {
-    return x == torch_number(-std::numeric_limits<double>::infinity());
+    return x == torch_number(-infinity_of<double>);
 }
 
 /// x where the mask says yes, `other` elsewhere, whatever x is there: its derivative is then 0.

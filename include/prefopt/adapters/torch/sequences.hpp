@@ -60,8 +60,8 @@ struct torch_rows {
     /// (N), 0 where nothing is scored; of a row of -infinity alone -infinity, and NaN where there
     /// is a NaN or +infinity.
     [[nodiscard]] at::Tensor log_probs() const {
-        constexpr double low = -std::numeric_limits<double>::infinity();
-        constexpr double none = std::numeric_limits<double>::quiet_NaN();
+        constexpr double low = -infinity_of<double>;
+        constexpr double none = quiet_nan_of<double>;
         const at::ScalarType real = torch_real(logits.device());
         if (logits.size(1) == 0) return at::zeros({logits.size(0)}, logits.options().dtype(real));
         const at::Tensor x = torch_stored(logits.detach(), logits);
@@ -90,7 +90,7 @@ struct torch_rows {
             coefficient.to(x.scalar_type()).index_select(0, sequence).unsqueeze(1);
         const at::Tensor top = x.detach().amax(1, true);  // NaN where there is one
         const at::Tensor spoilt = top.isfinite().logical_not();
-        const at::Tensor absent = top.eq(-std::numeric_limits<double>::infinity());
+        const at::Tensor absent = top.eq(-infinity_of<double>);
         const at::Tensor nothing = spoilt.logical_and(factor.detach().eq(0)).logical_or(absent);
         const torch_mask rows{scored.tensor.unsqueeze(1).logical_and(nothing.logical_not())};
         const at::Tensor others = keep(rows, x).softmax(1).scatter(1, at_label, 0.0);
