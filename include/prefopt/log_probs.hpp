@@ -81,7 +81,7 @@ row_range<S> rows_of(const Operand& x, const row_tile& tile) {
 /// Writes one sequence's results.
 inline auto writer(const sequence_outputs& out) {
     return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
-        store_block(out.sum, b, 1, &sum);
+        store_element(out.sum, sum, b);
         if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
     };
 }
@@ -132,11 +132,18 @@ inline sequence_report sum_sequences(const sequence_batch& s, const sequence_out
     return report;
 }
 
-/// Scores all rows and sums them up by sequence. `scored(tile, statistics)` sees all rows, on the
-/// executor's threads; statistics are known where the label is not negative.
-template <class S, class Scored>
+/// What is done with the rows of a tile that have been scored, on the executor's threads: nothing,
+/// or run(context, tile, statistics). Statistics are known where the label is not negative.
+template <class S>
+struct after_scoring {
+    const void* context = nullptr;
+    void (*run)(const void*, const row_tile&, const row_statistics<compute_t<S>>*) = nullptr;
+};
+
+/// Scores all rows and sums them up by sequence.
+template <class S>
 sequence_report score_sequences(const sequence_batch& s, const sequence_outputs& out,
-                                const Scored& scored) {
+                                const after_scoring<S>& then = {}) {
     wave w;
     const instruction_set set = active_instruction_set();
     const auto score_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
@@ -152,7 +159,7 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
                 w[tile.number + i] = r[i].log_prob;
                 if (out.partials) (*out.partials)[static_cast<std::size_t>(tile.number + i)] = p[i];
             }
-            scored(tile, r);
+            if (then.run != nullptr) then.run(then.context, tile, r);
         });
     };
     return sum_sequences(s, out, w, score_rows);
@@ -234,7 +241,7 @@ struct sequence_log_probs_fn {
     }
     template <class S>
     static sequence_report run(const sequence_batch& s, const sequence_outputs& out) {
-        return score_sequences<S>(s, out, [](const row_tile&, const auto*) {});
+        return score_sequences<S>(s, out);
     }
 };
 
@@ -303,8 +310,7 @@ private:
             of_tile<row_statistics<compute_t<S>>> statistics;
             row_statistics<compute_t<S>>* const r = statistics.row;
             for (std::ptrdiff_t b = s.sequence_of(begin), at = begin; at < end; ++b) {
-                double coefficient = 0;
-                load_block(m.grad_sum, b, 1, &coefficient);
+                const double coefficient = load_element(m.grad_sum, b);
                 const std::ptrdiff_t last = smaller(end, s.start(b + 1));
                 s.for_each_tile(at, last, [&](row_tile& tile) {
                     if (is_zero(coefficient))
@@ -384,10 +390,17 @@ private:
     template <class S>
     static sequence_report run(const sequence_batch& s, const output<3>& to,
                                const sequence_outputs& out) {
-        return score_sequences<S>(s, out, [&](const row_tile& tile, const auto* r) {
-            row_directions(rows_of<const S>(s.logits, tile), rows_of<S>(to, tile), tile.label, r,
-                           1.0, false);
-        });
+        struct place {
+            const input<3>& logits;
+            const output<3>& directions;
+        };
+        const place here{s.logits, to};
+        const auto direct = [](const void* context, const row_tile& tile, const auto* r) {
+            const auto& [logits, directions] = *static_cast<const place*>(context);
+            row_directions(rows_of<const S>(logits, tile), rows_of<S>(directions, tile), tile.label,
+                           r, 1.0, false);
+        };
+        return score_sequences<S>(s, out, {&here, direct});
     }
 };
 

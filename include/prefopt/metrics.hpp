@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 
 #include <prefopt/batch/summary.hpp>
 #include <prefopt/core/core.hpp>
@@ -50,11 +49,7 @@ public:
             const input<1> a(p);
             const input<1> b(r);
             for (std::ptrdiff_t i = 0; i < a.extents[0]; ++i) {
-                double x = 0;
-                double y = 0;
-                detail::load_block(a, i, 1, &x);
-                detail::load_block(b, i, 1, &y);
-                const double d = x - y;
+                const double d = detail::load_element(a, i) - detail::load_element(b, i);
                 // at -infinity the exponential has it: infinity, not infinity - infinity
                 kl_k3_ += is_infinite(d) && d < 0 ? -d : detail::libm::expm1(-d) + d;
             }
@@ -123,8 +118,7 @@ public:
 
 private:
     static double mean(double sum, std::int64_t count) noexcept {
-        return count == 0 ? std::numeric_limits<double>::quiet_NaN()
-                          : sum / static_cast<double>(count);
+        return count == 0 ? detail::quiet_nan_of<double> : sum / static_cast<double>(count);
     }
 
     batch_summary totals_{};

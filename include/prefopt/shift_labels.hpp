@@ -116,9 +116,10 @@ private:
         const std::ptrdiff_t count =
             o.offsets.has_value && o.offsets.extents[0] == 0 ? 0 : sequences(ids, o);
         const shape b = length(count);
-        if (status s = check_operands(
-                {describe_as("tokens", ids, rank), describe("prompt_lengths", o.prompt_lengths, b),
-                 describe("lengths", o.lengths, b), describe("offsets", o.offsets)});
+        if (status s =
+                check_operands({describe("tokens", ids, any_shape, "", rank),
+                                describe("prompt_lengths", o.prompt_lengths, b),
+                                describe("lengths", o.lengths, b), describe("offsets", o.offsets)});
             !s.ok())
             return s;
         if (status s = check_offsets(o.offsets, ids.extents[1]); !s.ok()) return s;

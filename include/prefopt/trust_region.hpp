@@ -147,10 +147,11 @@ status check_parameters(List& policy, List& reference) {
         reference[i].view.wanted = policy[i].view.extents;
         reference[i].view.like = "policy_parameters' tensor of that number";
     }
-    for (const auto check : checks_of_one)
+    for (const operand_rule& rule : operand_rules)
         for (const List* list : {&policy, &reference})
             for (std::size_t i = 0; i < list->size(); ++i)
-                if (status s = check((*list)[i].view); !s.ok()) {
+                if (const operand& o = (*list)[i].view; rule.why(o) != nullptr) {
+                    status s = fault_operand(rule, o);
                     s.index = static_cast<std::int64_t>(i);
                     return s;
                 }

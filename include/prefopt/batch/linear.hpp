@@ -111,7 +111,7 @@ struct linear_plan {
         std::ptrdiff_t row = 0;
         for (std::ptrdiff_t b = 0; b < s.sequences(); ++b) {
             double coefficient = 1;
-            if (s.grad_sum.has_value) load_block(s.grad_sum, b, 1, &coefficient);
+            if (s.grad_sum.has_value) coefficient = load_element(s.grad_sum, b);
             for (const std::ptrdiff_t end = s.start(b + 1); row < end; ++row)
                 if (const std::ptrdiff_t y = s.label(row); y >= 0 && !is_zero(coefficient))
                     f(row, y, coefficient);

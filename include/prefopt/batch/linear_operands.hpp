@@ -156,7 +156,7 @@ inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
     if (s.offsets.has_value && s.rank == 3)
         return fault(errc::bad_parameter, "offsets",
                      "is for packed (N, D) rows; (B, T, D) has its sequences already");
-    const operand rows = describe_as("hidden", hidden, s.rank);
+    const operand rows = describe("hidden", hidden, any_shape, "", s.rank);
     shape tokens = rows.extents;
     tokens.rank = s.rank - 1;
     const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
@@ -164,13 +164,13 @@ inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
     const shape all{2, {s.vocab(), s.width()}};
     const status found = check_operands(
         {apart(rows), apart(describe("weights", s.weights, all)),
-         describe_as("labels", s.labels, s.rank - 1, tokens), describe("offsets", s.offsets),
+         describe("labels", s.labels, tokens, "", s.rank - 1), describe("offsets", s.offsets),
          apart(describe("bias", s.bias, v)),
          describe_memory("partials", partials, length(s.rows())),
          apart(describe("grad_sum", s.grad_sum, b)), describe("sum", out.sum, b),
          describe_memory("count", out.count, b),
          describe_memory("partials", out.partials, length(s.rows())),
-         describe_as("grad_hidden", to.hidden.rows, to.hidden.rank, rows.extents, "hidden"),
+         describe("grad_hidden", to.hidden.rows, rows.extents, "hidden", to.hidden.rank),
          describe("grad_weights", to.weights, all, "weights"), describe("grad_bias", to.bias, v),
          describe_memory("workspace", std::optional(workspace))});
     if (!found.ok()) return found;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
 #include <prefopt/core/ranges.hpp>
 #include <prefopt/math/lane_sum.hpp>
@@ -88,10 +89,12 @@ inline status fault_weight(double weight, std::ptrdiff_t index) noexcept {
 }
 inline status check_weights(const input<1>& weights) noexcept {
     if (!weights.has_value) return {};
-    for (std::ptrdiff_t i = 0; i < weights.extents[0]; ++i) {
-        double w = 0;
-        load_block(weights, i, 1, &w);
-        if (!is_finite(w) || w < 0) return fault_weight(w, i);
+    double w[block_size];
+    for (std::ptrdiff_t first = 0; first < weights.extents[0]; first += block_size) {
+        const std::ptrdiff_t n = smaller(block_size, weights.extents[0] - first);
+        load_block(weights, first, n, w);
+        for (std::ptrdiff_t i = 0; i < n; ++i)
+            if (!is_finite(w[i]) || w[i] < 0) return fault_weight(w[i], first + i);
     }
     return {};
 }

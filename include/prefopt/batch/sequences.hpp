@@ -98,20 +98,6 @@ Operand<R> lift(T&& t) {
     return {};
 }
 
-/// Describes a lifted operand with the rank it really has.
-template <class Operand>
-operand describe_as(const char* name, const Operand& t, std::size_t rank, shape wanted = {},
-                    const char* like = "") {
-    operand o = describe(name, t, wanted, like);
-    if (o.extents.rank == rank) return o;
-    o.extents.rank = rank;
-    for (std::size_t i = 0; i < rank; ++i) {
-        o.extents.extents[i] = o.extents.extents[i + 1];
-        o.strides[i] = o.strides[i + 1];
-    }
-    return o;
-}
-
 /// Rows of a batch that are seen at once: row (outer, t) of the logits and those after it.
 struct row_tile {
     std::ptrdiff_t number = 0;  ///< of the first row
@@ -131,8 +117,9 @@ struct sequence_batch {
     std::size_t rank = 3;  ///< of the caller's logits
 
     template <class L, class Y>
-    sequence_batch(const L& logits_, const Y& labels_, const index_input<1>& offsets_,
-                   const prefopt::executor& executor_)
+    PREFOPT_NOINLINE sequence_batch(const L& logits_, const Y& labels_,
+                                    const index_input<1>& offsets_,
+                                    const prefopt::executor& executor_)
         : logits(lift<input, 3>(logits_)),
           labels(lift<index_input, 2>(labels_)),
           offsets(offsets_),
@@ -192,22 +179,28 @@ struct sequence_batch {
     /// the labels.
     template <class F>
     void for_each_tile(std::ptrdiff_t begin, std::ptrdiff_t end, const F& f) const {
-        const std::ptrdiff_t inner = logits.extents[1];
-        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
         row_tile tile;
         tile.number = begin;
-        tile.outer = begin < end ? begin / inner : 0;
-        for (tile.t = begin - tile.outer * inner; tile.number < end; tile.number += tile.count) {
-            if (tile.t == inner) {
-                ++tile.outer;
-                tile.t = 0;
-            }
-            tile.count = smaller(most, smaller(inner - tile.t, end - tile.number));
-            for (std::ptrdiff_t i = 0; i < tile.count; ++i)
-                tile.label[i] = label(tile.outer, tile.t + i);
-            f(tile);
-            tile.t += tile.count;
+        tile.outer = begin < end ? begin / logits.extents[1] : 0;
+        tile.t = begin - tile.outer * logits.extents[1];
+        while (next_tile(tile, end)) f(tile);
+    }
+
+    /// The tile after this one, whose count is 0 before the first; false if there is none.
+    PREFOPT_NOINLINE bool next_tile(row_tile& tile, std::ptrdiff_t end) const noexcept {
+        const std::ptrdiff_t inner = logits.extents[1];
+        tile.number += tile.count;
+        tile.t += tile.count;
+        if (tile.number >= end) return false;
+        if (tile.t == inner) {
+            ++tile.outer;
+            tile.t = 0;
         }
+        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
+        tile.count = smaller(most, smaller(inner - tile.t, end - tile.number));
+        for (std::ptrdiff_t i = 0; i < tile.count; ++i)
+            tile.label[i] = label(tile.outer, tile.t + i);
+        return true;
     }
 
     /// f(begin, end) over `n` rows, by the executor where they are worth it: a row costs as much as
@@ -221,9 +214,6 @@ struct sequence_batch {
 
 inline status check_offsets(const index_input<1>& offsets, std::ptrdiff_t rows) noexcept {
     if (!offsets.has_value) return {};
-    const auto bad = [&](std::ptrdiff_t i, const char* expected) {
-        return fault_value(errc::bad_offsets, "offsets", expected, offsets(i), i);
-    };
     std::int64_t before = 0;
     const std::ptrdiff_t last = offsets.extents[0] - 1;
     if (last < 0)
@@ -231,12 +221,14 @@ inline status check_offsets(const index_input<1>& offsets, std::ptrdiff_t rows) 
                            shape_of(offsets.extents));
     for (std::ptrdiff_t i = 0; i <= last; ++i) {
         const std::int64_t offset = offsets(i);
-        if (i == 0 && offset != 0) return bad(0, "must start at 0");
-        if (offset < before) return bad(i, "must not decrease");
-        if (offset > rows) return bad(i, "must not pass the number of rows");
+        const char* const why = i == 0 && offset != 0        ? "must start at 0"
+                                : offset < before            ? "must not decrease"
+                                : offset > rows              ? "must not pass the number of rows"
+                                : i == last && offset < rows ? "must end at the number of rows"
+                                                             : nullptr;
+        if (why != nullptr) return fault_value(errc::bad_offsets, "offsets", why, offset, i);
         before = offset;
     }
-    if (before != rows) return bad(last, "must end at the number of rows");
     return {};
 }
 
@@ -270,7 +262,7 @@ struct sequence_memory {
 /// What can be said without reading a label or an offset.
 inline status check_sequence_operands(const sequence_batch& s, const sequence_memory& m) {
     const std::size_t rank = s.rank;
-    operand logits = describe_as("logits", s.logits, rank);
+    operand logits = describe("logits", s.logits, any_shape, "", rank);
     shape rows = logits.extents;
     rows.rank = rank - 1;
     // What is written in place is checked as an output only.
@@ -282,9 +274,9 @@ inline status check_sequence_operands(const sequence_batch& s, const sequence_me
     const shape b = length(s.offsets.has_value && s.offsets.extents[0] == 0 ? 0 : s.sequences());
     const shape n = length(s.rows());
     return check_operands(
-        {logits, describe_as("labels", s.labels, rank - 1, rows), describe("offsets", s.offsets),
+        {logits, describe("labels", s.labels, rows, "", rank - 1), describe("offsets", s.offsets),
          describe("grad_sum", m.grad_sum, b),
-         describe_as(m.written_name, m.written, rank, logits.extents, in_place ? "" : "logits"),
+         describe(m.written_name, m.written, logits.extents, in_place ? "" : "logits", rank),
          describe("sum", m.sum, b), describe_memory("count", m.count, b),
          describe_memory("partials", m.partials, n),
          describe_memory("partials", m.given_partials, n)});

@@ -46,6 +46,8 @@ struct operand {
     }
 };
 
+inline constexpr shape any_shape{};
+
 template <std::size_t R>
 shape shape_of(const std::array<std::ptrdiff_t, R>& extents) noexcept {
     shape s;
@@ -54,46 +56,57 @@ shape shape_of(const std::array<std::ptrdiff_t, R>& extents) noexcept {
     return s;
 }
 
-/// Describes an input, output or index_input to the checks.
-template <template <std::size_t> class Operand, std::size_t R>
-PREFOPT_NOINLINE operand describe(const char* name, const Operand<R>& t, shape wanted = {},
-                                  const char* like = "") {
+/// A block of memory as the checks see it: what does not depend on its type, once.
+PREFOPT_NOINLINE inline operand describe_block(const char* name, const operand_facts& facts,
+                                               const void* data, std::size_t rank,
+                                               const std::ptrdiff_t* extents,
+                                               const std::ptrdiff_t* strides, const shape& wanted,
+                                               const char* like) noexcept {
     operand o;
     o.name = name;
-    o.data = t.data;
-    o.element_size = size_of(t.kind);
-    o.alignment = t.alignment;
-    o.extents = shape_of(t.extents);
-    for (std::size_t i = 0; i < R; ++i) o.strides[i] = t.strides[i];
-    o.present = t.has_value;
-    o.is_output = std::is_same_v<Operand<R>, output<R>>;
-    if constexpr (!std::is_same_v<Operand<R>, index_input<R>>) {
-        o.is_real = true;
-        o.kind = t.kind;
+    o.data = data;
+    o.alignment = facts.alignment;
+    o.extents.rank = rank;
+    for (std::size_t i = 0; i < rank; ++i) {
+        o.extents.extents[i] = extents[i];
+        o.strides[i] = strides[i];
     }
-    o.refusal = t.refusal;
-    o.refusal_code = t.fault;
-    o.given_rank = t.given_rank;
+    o.present = facts.has_value;
+    o.refusal = facts.refusal;
+    o.refusal_code = facts.fault;
+    o.given_rank = facts.given_rank;
     o.wanted = wanted;
     o.like = like;
     return o;
 }
 
+/// Describes an input, output or index_input to the checks; of one that was lifted to a higher
+/// rank, the last `rank` axes.
+template <template <std::size_t> class Operand, std::size_t R>
+operand describe(const char* name, const Operand<R>& t, const shape& wanted = any_shape,
+                 const char* like = "", std::size_t rank = R) noexcept {
+    operand o = describe_block(name, t, t.data, rank, t.extents.data() + (R - rank),
+                               t.strides.data() + (R - rank), wanted, like);
+    o.element_size = size_of(t.kind);
+    o.is_output = std::is_same_v<Operand<R>, output<R>>;
+    if constexpr (!std::is_same_v<Operand<R>, index_input<R>>) {
+        o.is_real = true;
+        o.kind = t.kind;
+    }
+    return o;
+}
+
 /// Describes memory that is no tensor of reals. What is written may coincide with nothing.
 template <class T>
-PREFOPT_NOINLINE operand describe_memory(const char* name, std::optional<std::span<T>> memory,
-                                         shape wanted = {}) {
-    operand o;
-    o.name = name;
-    o.present = memory.has_value();
-    if (!o.present) return o;
-    o.data = memory->data();
+operand describe_memory(const char* name, const std::optional<std::span<T>>& memory,
+                        const shape& wanted = any_shape) noexcept {
+    const std::span<T> block = memory ? *memory : std::span<T>();
+    const auto size = static_cast<std::ptrdiff_t>(block.size());
+    const std::ptrdiff_t stride = 1;
+    operand o = describe_block(name, {.has_value = memory.has_value(), .alignment = alignof(T)},
+                               block.data(), 1, &size, &stride, wanted, "");
     o.element_size = sizeof(T);
-    o.alignment = alignof(T);
-    o.extents = length(static_cast<std::ptrdiff_t>(memory->size()));
-    o.strides[0] = 1;
     o.is_output = !std::is_const_v<T>;
-    o.wanted = wanted;
     return o;
 }
 
@@ -103,14 +116,29 @@ struct byte_range {
     std::uintptr_t end = 0;
 };
 
-inline byte_range bytes_of(const operand& o) noexcept {
+/// All of an operand, or a slice of it: index 0 along the axis `but`.
+inline byte_range bytes_of(const operand& o, std::size_t but = 4) noexcept {
     const auto base = reinterpret_cast<std::uintptr_t>(o.data);
     byte_range r{base, base + static_cast<std::uintptr_t>(o.element_size)};
     for (std::size_t i = 0; i < o.extents.rank; ++i) {
+        if (i == but) continue;
         const std::ptrdiff_t reach = (o.extents.extents[i] - 1) * o.strides[i] * o.element_size;
         (reach < 0 ? r.begin : r.end) += static_cast<std::uintptr_t>(reach);
     }
     return r;
+}
+
+/// The axis of the largest stride among those that are longer than 1; the rank if none is.
+PREFOPT_NOINLINE inline std::size_t outer_axis(const operand& o) noexcept {
+    std::size_t axis = o.extents.rank;
+    std::ptrdiff_t largest = -1;
+    for (std::size_t i = 0; i < o.extents.rank; ++i) {
+        const std::ptrdiff_t magnitude = o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
+        if (o.extents.extents[i] < 2 || magnitude <= largest) continue;
+        axis = i;
+        largest = magnitude;
+    }
+    return axis;
 }
 
 /// Same memory, same layout, same type: element i of one is element i of the other.
@@ -131,29 +159,14 @@ inline bool overlap(const operand& a, const operand& b) noexcept {
     const byte_range rb = bytes_of(b);
     if (ra.end <= rb.begin || rb.end <= ra.begin) return false;
 
-    const auto outer = [](const operand& o) {  // the axis of the largest stride
-        std::size_t axis = o.extents.rank;
-        for (std::size_t i = 0; i < o.extents.rank; ++i) {
-            if (o.extents.extents[i] < 2) continue;
-            const auto magnitude = [&](std::size_t k) {
-                return o.strides[k] < 0 ? -o.strides[k] : o.strides[k];
-            };
-            if (axis == o.extents.rank || magnitude(i) > magnitude(axis)) axis = i;
-        }
-        return axis;
-    };
-    const auto inner_range = [](operand o, std::size_t axis) {
-        o.extents.extents[axis] = 1;
-        return bytes_of(o);
-    };
-    const std::size_t ia = outer(a);
-    const std::size_t ib = outer(b);
+    const std::size_t ia = outer_axis(a);
+    const std::size_t ib = outer_axis(b);
     if (ia == a.extents.rank || ib == b.extents.rank) return true;
     const std::ptrdiff_t step = a.strides[ia] * a.element_size;
     if (step != b.strides[ib] * b.element_size || step == 0) return true;
     const auto period = static_cast<std::uintptr_t>(step < 0 ? -step : step);
-    const byte_range pa = inner_range(a, ia);
-    const byte_range pb = inner_range(b, ib);
+    const byte_range pa = bytes_of(a, ia);
+    const byte_range pb = bytes_of(b, ib);
     const std::uintptr_t wa = pa.end - pa.begin;
     const std::uintptr_t wb = pb.end - pb.begin;
     if (wa > period || wb > period) return true;
@@ -163,56 +176,51 @@ inline bool overlap(const operand& a, const operand& b) noexcept {
     return gap < wa || period - gap < wb;
 }
 
-inline status check_seen(const operand& o) noexcept {
-    if (o.refusal == nullptr) return {};
-    if (o.refusal_code != errc::shape_mismatch) return fault(o.refusal_code, o.name, o.refusal);
-    return fault_value(o.refusal_code, o.name, o.refusal, o.given_rank);
+// What may be wrong with one operand by itself: null where nothing is, else the end of a sentence.
+
+inline const char* why_unseen(const operand& o) noexcept { return o.refusal; }
+
+inline const char* why_null(const operand& o) noexcept {
+    if (o.data != nullptr || o.empty()) return nullptr;
+    return "is a null pointer although its extents are not zero";
 }
 
-inline status check_null(const operand& o) noexcept {
-    if (o.data != nullptr || o.empty()) return {};
-    return fault_shape(errc::null_pointer, o.name,
-                       "is a null pointer although its extents are not zero", o.extents);
-}
-
-inline status check_shape(const operand& o) noexcept {
+inline bool has_negative_extent(const operand& o) noexcept {
     for (std::size_t i = 0; i < o.extents.rank; ++i)
-        if (o.extents.extents[i] < 0)
-            return fault_shape(errc::shape_mismatch, o.name, "must not have a negative extent",
-                               o.extents);
-    if (o.wanted.rank == 0 || o.extents == o.wanted) return {};
-    return fault_shape(errc::shape_mismatch, o.name,
-                       *o.like != '\0' ? "must have the same shape as" : "must have shape",
-                       o.extents, o.wanted, o.like);
+        if (o.extents.extents[i] < 0) return true;
+    return false;
 }
 
-inline status check_size(const operand& o) noexcept {
+inline const char* why_misshapen(const operand& o) noexcept {
+    if (has_negative_extent(o)) return "must not have a negative extent";
+    if (o.wanted.rank == 0 || o.extents == o.wanted) return nullptr;
+    return *o.like != '\0' ? "must have the same shape as" : "must have shape";
+}
+
+inline const char* why_too_large(const operand& o) noexcept {
     constexpr std::ptrdiff_t top = std::numeric_limits<std::ptrdiff_t>::max();
-    const auto overflow = [&] {
-        return fault_shape(errc::size_overflow, o.name,
-                           "spans more bytes than a pointer can address", o.extents);
-    };
+    constexpr const char* why = "spans more bytes than a pointer can address";
     std::ptrdiff_t count = o.element_size > 0 ? o.element_size : 1;
     std::ptrdiff_t reach = count;
     const std::ptrdiff_t unit = count;
     for (std::size_t i = 0; i < o.extents.rank; ++i) {
         // An empty tensor may not have an absurd extent either: it would size a workspace.
         const std::ptrdiff_t e = o.extents.extents[i] == 0 ? 1 : o.extents.extents[i];
-        if (count > top / e) return overflow();
+        if (count > top / e) return why;
         count *= e;
         if (e == 1 || o.strides[i] == 0) continue;
-        if (o.strides[i] == std::numeric_limits<std::ptrdiff_t>::min()) return overflow();
+        if (o.strides[i] == std::numeric_limits<std::ptrdiff_t>::min()) return why;
         const std::ptrdiff_t step = o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
-        if (step > (top - reach) / unit / (e - 1)) return overflow();
+        if (step > (top - reach) / unit / (e - 1)) return why;
         reach += step * (e - 1) * unit;
     }
-    return {};
+    return nullptr;
 }
 
-inline status check_stride(const operand& o) noexcept {
-    if (!o.is_output || o.empty()) return {};
-    // An output must not overlap itself: with the axes sorted by stride, each must step over all
-    // that the smaller ones span.
+/// An output must not overlap itself: with the axes sorted by stride, each must step over all that
+/// the smaller ones span.
+inline const char* why_overlapping_itself(const operand& o) noexcept {
+    if (!o.is_output || o.empty()) return nullptr;
     std::array<std::size_t, 4> order{0, 1, 2, 3};
     const auto magnitude = [&](std::size_t i) {
         return o.strides[i] < 0 ? -o.strides[i] : o.strides[i];
@@ -224,24 +232,44 @@ inline status check_stride(const operand& o) noexcept {
     for (std::size_t k = 0; k < o.extents.rank; ++k) {
         const std::size_t i = order[k];
         if (o.extents.extents[i] < 2) continue;
-        if (magnitude(i) < span)
-            return fault_shape(errc::bad_stride, o.name,
-                               "is an output whose strides make its elements overlap", o.extents);
+        if (magnitude(i) < span) return "is an output whose strides make its elements overlap";
         span += magnitude(i) * (o.extents.extents[i] - 1);
     }
-    return {};
+    return nullptr;
 }
 
-inline status check_alignment(const operand& o) noexcept {
+inline const char* why_misaligned(const operand& o) noexcept {
     if (o.empty() ||
         reinterpret_cast<std::uintptr_t>(o.data) % static_cast<std::uintptr_t>(o.alignment) == 0)
-        return {};
-    return fault(errc::misaligned, o.name, "is not aligned to its own element type");
+        return nullptr;
+    return "is not aligned to its own element type";
 }
 
-/// What is checked of each operand alone, in the order of faults.
-inline constexpr std::array checks_of_one{check_seen, check_null,   check_shape,
-                                          check_size, check_stride, check_alignment};
+/// What is checked of each operand alone, in the order of faults. No status is made before there
+/// is one: to clear it for each of these would cost more than all that is looked at.
+struct operand_rule {
+    errc code;
+    const char* (*why)(const operand&) noexcept;
+};
+inline constexpr operand_rule operand_rules[] = {{errc::bad_tensor, why_unseen},
+                                                 {errc::null_pointer, why_null},
+                                                 {errc::shape_mismatch, why_misshapen},
+                                                 {errc::size_overflow, why_too_large},
+                                                 {errc::bad_stride, why_overlapping_itself},
+                                                 {errc::misaligned, why_misaligned}};
+
+/// The fault of an operand that breaks a rule, with the evidence.
+PREFOPT_COLD inline status fault_operand(const operand_rule& rule, const operand& o) noexcept {
+    const char* const why = rule.why(o);
+    if (rule.code == errc::misaligned) return fault(rule.code, o.name, why);
+    if (rule.code == errc::bad_tensor) {
+        if (o.refusal_code != errc::shape_mismatch) return fault(o.refusal_code, o.name, why);
+        return fault_value(o.refusal_code, o.name, why, o.given_rank);
+    }
+    if (rule.code == errc::shape_mismatch && !has_negative_extent(o))
+        return fault_shape(rule.code, o.name, why, o.extents, o.wanted, o.like);
+    return fault_shape(rule.code, o.name, why, o.extents);
+}
 
 /// An output may coincide element for element with a real input (every kernel reads a block before
 /// it writes it); it may share nothing else with anybody.
@@ -258,13 +286,12 @@ inline status check_aliasing(std::span<const operand> all) noexcept {
     return {};
 }
 
-/// All of the above over all operands that are present, category by category.
+/// All of the above over all operands that are present, rule by rule.
 inline status check_operands(std::initializer_list<operand> operands) noexcept {
     const std::span<const operand> all(operands.begin(), operands.size());
-    for (const auto check : checks_of_one)
+    for (const operand_rule& rule : operand_rules)
         for (const operand& o : all)
-            if (o.present)
-                if (const status s = check(o); !s.ok()) return s;
+            if (o.present && rule.why(o) != nullptr) return fault_operand(rule, o);
     return check_aliasing(all);
 }
 

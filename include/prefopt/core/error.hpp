@@ -85,15 +85,48 @@ struct shape {
             if (a.extents[i] != b.extents[i]) return false;
         return true;
     }
-    [[nodiscard]] PREFOPT_COLD std::string text() const {
-        std::string out = "(";
-        for (std::size_t i = 0; i < rank; ++i) {
-            if (i > 0) out.append(", ");
-            out.append(std::to_string(extents[i]));
-        }
-        return out.append(")");
-    }
+    [[nodiscard]] std::string text() const;
 };
+
+namespace detail {
+
+/// A line of text as it is put together: of every message, so it is made of what compiles quickly.
+/// What does not fit is left out.
+class line {
+public:
+    PREFOPT_COLD line& add(const char* text) noexcept {
+        while (*text != '\0' && size_ < sizeof text_) text_[size_++] = *text++;
+        return *this;
+    }
+    PREFOPT_COLD line& add(std::int64_t x) noexcept {
+        char digits[24];
+        std::snprintf(digits, sizeof digits, "%lld", static_cast<long long>(x));
+        return add(digits);
+    }
+    /// The shortest text that reads back as x.
+    PREFOPT_COLD line& add(double x) noexcept {
+        if (x > -1e15 && x < 1e15 && x == static_cast<double>(std::int64_t(x)))
+            return add(std::int64_t(x));
+        char digits[32] = {};
+        std::to_chars(digits, digits + sizeof digits - 1, x);
+        return add(digits);
+    }
+    PREFOPT_COLD line& add(const shape& s) noexcept {
+        add("(");
+        for (std::size_t i = 0; i < s.rank; ++i)
+            add(i > 0 ? ", " : "").add(std::int64_t{s.extents[i]});
+        return add(")");
+    }
+    [[nodiscard]] std::string text() const { return {text_, size_}; }
+
+private:
+    char text_[1024];
+    std::size_t size_ = 0;
+};
+
+}  // namespace detail
+
+PREFOPT_COLD inline std::string shape::text() const { return detail::line().add(*this).text(); }
 
 /// What a check found: a code, the argument's name, the first bad index, and the evidence.
 /// Trivially copyable; the names are string literals. `index` is -1 where there is none; for a
@@ -113,28 +146,16 @@ struct [[nodiscard]] status {
 
     /// One sentence: the argument, the index, what was expected, the value or both shapes.
     [[nodiscard]] PREFOPT_COLD std::string message() const {
-        if (ok()) return "ok";
-        std::string text = "prefopt: ";
-        text += argument;
-        if (index >= 0) text.append("[").append(std::to_string(index)).append("]");
-        text.append(" ").append(expected);
-        if (*other != '\0') text.append(" ").append(other);
-        if (wanted.rank > 0) text.append(" ").append(wanted.text());
-        if (found.rank > 0) text.append(", got ").append(found.text());
-        if (has_value) text.append(", got ").append(number(value));
-        return text.append(" [").append(to_string(code)).append("]");
-    }
-
-private:
-    /// The shortest text that reads back as x.
-    static std::string number(double x) {
-        std::array<char, 32> buffer{};
-        char* const first = buffer.data();
-        char* const last = first + buffer.size();
-        const bool whole = x > -1e15 && x < 1e15 && x == static_cast<double>(std::int64_t(x));
-        const auto [end, failed] =
-            whole ? std::to_chars(first, last, std::int64_t(x)) : std::to_chars(first, last, x);
-        return failed == std::errc{} ? std::string(buffer.data(), end) : "?";
+        detail::line text;
+        if (ok()) return text.add("ok").text();
+        text.add("prefopt: ").add(argument);
+        if (index >= 0) text.add("[").add(index).add("]");
+        text.add(" ").add(expected);
+        if (*other != '\0') text.add(" ").add(other);
+        if (wanted.rank > 0) text.add(" ").add(wanted);
+        if (found.rank > 0) text.add(", got ").add(found);
+        if (has_value) text.add(", got ").add(value);
+        return text.add(" [").add(to_string(code)).add("]").text();
     }
 };
 

@@ -90,16 +90,19 @@ constexpr bool require_output() {
     return true;
 }
 
-/// What all operands have. Where a tensor that is known only at run time cannot be seen, or has
-/// another rank, `refusal` says so, and the checks report it.
-template <std::size_t R, class Void>
-struct strided {
-    Void* data = nullptr;
+/// What all operands have, whatever their rank. Where a tensor that is known only at run time
+/// cannot be seen, or has another rank, `refusal` says so, and the checks report it.
+struct operand_facts {
     bool has_value = false;
     std::uint8_t alignment = 1;
     errc fault = errc::ok;  ///< with `refusal`
     std::uint8_t given_rank = 0;
     const char* refusal = nullptr;
+};
+
+template <std::size_t R, class Void>
+struct strided : operand_facts {
+    Void* data = nullptr;
     std::array<std::ptrdiff_t, R> extents{};
     std::array<std::ptrdiff_t, R> strides{};
 
@@ -319,7 +322,20 @@ auto* element_of(const Operand& t, I... index) noexcept {
         return static_cast<S*>(t.data) + at;
 }
 
-/// Widens `n` elements of one row into doubles (exact for every stored kind).
+/// The element at (i, j, ...), widened: exact for every stored kind.
+template <std::size_t R, std::integral... I>
+PREFOPT_NOINLINE double load_element(const input<R>& t, I... index) noexcept {
+    return with_scalar(
+        t.kind, [&]<class S>() { return static_cast<double>(load(element_of<S>(t, index...))); });
+}
+
+/// Rounds x into the element at (i, j, ...). Does nothing for an output that is not wanted.
+template <std::size_t R, std::integral... I>
+PREFOPT_NOINLINE void store_element(const output<R>& t, double x, I... index) noexcept {
+    if (t.has_value) with_scalar(t.kind, [&]<class S>() { store(element_of<S>(t, index...), x); });
+}
+
+/// Widens `n` elements of one row into doubles.
 template <std::size_t R, std::integral... Row>
 void load_block(const input<R>& t, std::ptrdiff_t first, std::ptrdiff_t n, double* to,
                 Row... row) noexcept {
@@ -327,18 +343,6 @@ void load_block(const input<R>& t, std::ptrdiff_t first, std::ptrdiff_t n, doubl
         const S* p = element_of<S>(t, row..., first);
         const std::ptrdiff_t stride = t.strides[R - 1];
         for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = static_cast<double>(load(p + i * stride));
-    });
-}
-
-/// Rounds `n` doubles into one row, once each. Does nothing for an output that is not wanted.
-template <std::size_t R, std::integral... Row>
-void store_block(const output<R>& t, std::ptrdiff_t first, std::ptrdiff_t n, const double* from,
-                 Row... row) noexcept {
-    if (!t.has_value) return;
-    with_scalar(t.kind, [&]<class S>() {
-        S* p = element_of<S>(t, row..., first);
-        const std::ptrdiff_t stride = t.strides[R - 1];
-        for (std::ptrdiff_t i = 0; i < n; ++i) store(p + i * stride, from[i]);
     });
 }
 
