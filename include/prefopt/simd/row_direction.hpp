@@ -60,14 +60,20 @@ struct double_double {
     }
 };
 
-/// exponent * ln 2 - x + log(sum): how far the label is behind the log-sum-exp of the others.
-inline double_double lag(double exponent, double x, double sum) noexcept {
+/// exponent * ln 2 - x.
+PREFOPT_NOINLINE inline double_double lag(double exponent, double x) noexcept {
     constexpr double ln2 = 0.6931471805599453;
     const double product = exponent * ln2;
     const double_double difference = double_double::sum(product, -x);
+    return {difference.high, libm::fma(exponent, ln2, -product) +
+                                 exponent * 2.3190468138462996e-17 + difference.low};
+}
+
+/// exponent * ln 2 - x + log(sum): how far the label is behind the log-sum-exp of the others.
+inline double_double lag(double exponent, double x, double sum) noexcept {
+    const double_double difference = lag(exponent, x);
     const double_double total = double_double::sum(difference.high, libm::log(sum));
-    return {total.high, libm::fma(exponent, ln2, -product) + exponent * 2.3190468138462996e-17 +
-                            difference.low + total.low};
+    return {total.high, difference.low + total.low};
 }
 
 /// log p(label) and 1 - p(label) from how far the label is behind. A confident token's log-prob is
@@ -87,7 +93,7 @@ row_statistics<T> vector_statistics(double x, const base2_sum& others,
     if (others.sum != 0) finish_statistics(r, lag(others.exponent, x, others.sum));
     const double own = reference_of(x);
     r.exponent = others.sum == 0 || own > others.exponent ? own : others.exponent;
-    const double_double behind = lag(r.exponent, x, 1.0);
+    const double_double behind = lag(r.exponent, x);
     r.sum = others.sum * libm::exp2(others.exponent - r.exponent) +
             libm::exp(-behind.high) * (1 - behind.low);
     r.set = set;
@@ -133,7 +139,7 @@ void row_direction(const S* row, std::ptrdiff_t stride, G* to, std::ptrdiff_t to
     for (std::ptrdiff_t i = 0; i < vocab; ++i) {
         // A far difference, rounded, would cost a small entry its last digits.
         const auto x = static_cast<double>(load(row + i * stride));
-        const double_double d = scalar ? double_double::sum(maximum, -x) : lag(r.exponent, x, 1.0);
+        const double_double d = scalar ? double_double::sum(maximum, -x) : lag(r.exponent, x);
         // + 0.0: an entry of -infinity gives +0, not -0
         store(to + i * to_stride, factor * (libm::exp(-d.high) * (1 - d.low)) + 0.0);
     }

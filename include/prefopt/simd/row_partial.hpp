@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
@@ -29,7 +28,7 @@ struct row_partial {
     double sum = 0;       ///< 0: no token yet, or none above -infinity; NaN: a NaN or +infinity
     double exponent = 0;  ///< an integer
     double maximum = 0;   ///< 0, but for logits of absurd size and where there are no vectors
-    double label = -std::numeric_limits<double>::infinity();  ///< -infinity: not in this part
+    double label = -detail::infinity_of<double>;  ///< -infinity: not in this part
 
     /// log p(label) <= 0, once all parts are merged. -infinity where the label was in none.
     [[nodiscard]] double log_prob() const noexcept;
@@ -42,7 +41,7 @@ inline row_partial merge(const row_partial& a, const row_partial& b) noexcept {
     if (is_zero(a.sum) || is_zero(b.sum)) return r;
     const double steps = a.exponent - b.exponent;
     const double rest = a.maximum - b.maximum;
-    const double lead = detail::lag(steps, -rest, 1.0).high;  // of a over b, in nats
+    const double lead = detail::lag(steps, -rest).high;  // of a over b, in nats
     const row_partial& far = lead < 0 ? a : b;
     if (lead < 0) {
         r.exponent = b.exponent;
@@ -60,16 +59,13 @@ namespace detail {
 
 /// The part of `n` logits of a row; `label` is its place among them, -1 where it is elsewhere.
 template <real_scalar S>
-row_partial partial_of(const S* row, std::ptrdiff_t n, std::ptrdiff_t stride, std::ptrdiff_t label,
-                       instruction_set set) noexcept {
+PREFOPT_NOINLINE row_partial partial_of(const S* row, std::ptrdiff_t n, std::ptrdiff_t stride,
+                                        std::ptrdiff_t label, instruction_set set) noexcept {
     using T = compute_t<S>;
     row_partial r;
     if (label >= 0) r.label = static_cast<double>(load(row + label * stride));
     base2_sum others;
-    const bool done = with_set(
-        set, [&](auto level) { return sum_of_exponentials(level, row, stride, n, label, others); },
-        [] { return false; });
-    if (done) {
+    if (sum_of_exponentials(set, logits_row<S>{row, stride, n, label}, others)) {
         r.sum = others.sum;
         r.exponent = others.exponent;
         return r;
@@ -87,7 +83,7 @@ PREFOPT_NOINLINE row_statistics<T> finish(const row_partial& p, instruction_set 
     row_statistics<T> r;
     const double x = p.label;
     if (is_nan(x) || is_nan(p.sum) || (is_infinite(x) && x > 0)) {
-        r.log_prob = r.miss = r.sum = std::numeric_limits<double>::quiet_NaN();
+        r.log_prob = r.miss = r.sum = detail::quiet_nan_of<double>;
         return r;
     }
     const bool alone = is_zero(p.sum);
@@ -105,14 +101,14 @@ PREFOPT_NOINLINE row_statistics<T> finish(const row_partial& p, instruction_set 
         finish_statistics(r, behind);
     }
     // exp(-infinity) of a label that is masked is 0, and does not count
-    const double top = lag(p.exponent, -p.maximum, 1.0).high;
+    const double top = lag(p.exponent, -p.maximum).high;
     r.maximum = static_cast<T>(alone || x > top ? x : top);
     const auto reference = static_cast<double>(r.maximum);
     const double_double label = double_double::sum(x, -reference);
     r.sum = libm::exp(label.high);
     if (!alone) {
         const double_double lead = double_double::sum(p.maximum, -reference);
-        const double_double others = lag(p.exponent, -lead.high, 1.0);
+        const double_double others = lag(p.exponent, -lead.high);
         r.sum += p.sum * libm::exp(others.high) * (1 + (others.low + lead.low));
     }
     return r;

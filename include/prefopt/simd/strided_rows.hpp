@@ -17,14 +17,41 @@
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/simd/row_partial.hpp>
 
+namespace prefopt::inline PREFOPT_ABI::detail {
+
+/// The most rows that a call sees.
+inline constexpr std::ptrdiff_t tile_rows = lane_count;
+
+/// Rows of logits that lie side by side: element i of row r is rows[i * stride + r].
+template <class S>
+struct logits_tile {
+    const S* rows;
+    std::ptrdiff_t stride;
+    std::ptrdiff_t count;
+    std::ptrdiff_t vocab;
+    const std::ptrdiff_t* label;                                ///< per row; negative: none
+    std::ptrdiff_t labels = 0;                                  ///< in `order`
+    std::ptrdiff_t order[static_cast<std::size_t>(tile_rows)];  ///< rows with a label, by label
+
+    logits_tile(const S* rows_, std::ptrdiff_t stride_, std::ptrdiff_t count_,
+                std::ptrdiff_t vocab_, const std::ptrdiff_t* label_)
+        : rows(rows_), stride(stride_), count(count_), vocab(vocab_), label(label_) {
+        for (std::ptrdiff_t r = 0; r < count; ++r) {
+            if (label[r] < 0) continue;
+            std::ptrdiff_t i = labels++;
+            for (; i > 0 && label[order[i - 1]] > label[r]; --i) order[i] = order[i - 1];
+            order[i] = r;
+        }
+    }
+};
+
+}  // namespace prefopt::inline PREFOPT_ABI::detail
+
 #define PREFOPT_KERNELS <prefopt/simd/strided_rows.inc>
 #include <prefopt/simd/for_each_set.inc>
 #undef PREFOPT_KERNELS
 
 namespace prefopt::inline PREFOPT_ABI::detail {
-
-/// The most rows that a call sees.
-inline constexpr std::ptrdiff_t tile_rows = lane_count;
 
 /// What a tile's rows leave behind, before it is known: memory, no element of which is made until
 /// its row is. Clearing 64 of them for every call would cost as much as the short rows of many.
@@ -60,6 +87,55 @@ inline bool any_label(const std::ptrdiff_t* label, std::ptrdiff_t count) noexcep
     return false;
 }
 
+/// sum_of_exponentials of every row with a label, on a set of vectors; done[r] is what it would
+/// have returned.
+template <class S>
+void sums_of_exponentials(instruction_set set, const logits_tile<S>& tile, base2_sum* sum,
+                          bool* done) {
+    using T = compute_t<S>;
+    constexpr auto size = static_cast<std::size_t>(tile_rows);
+    for (std::ptrdiff_t r = 0; r < tile.count; ++r) {
+        sum[r] = {};
+        done[r] = tile.label[r] >= 0;
+    }
+    for (std::ptrdiff_t first = 0; first < tile.vocab; first += row_block) {
+        const std::ptrdiff_t last = smaller(tile.vocab, first + row_block);
+        bool fresh = false;
+        for (std::ptrdiff_t r = 0; r < tile.count; ++r) fresh |= done[r] && !sum[r].referenced;
+        T maxima[size];
+        double k[size] = {};
+        T minus_k[size] = {};
+        double terms[size];
+        const auto none = [] {};
+        if (fresh)
+            with_set(
+                set, [&](auto level) { tile_maxima(level, tile, first, last, maxima); }, none);
+        for (std::ptrdiff_t r = 0; r < tile.count; ++r) {
+            if (sum[r].referenced)
+                k[r] = sum[r].exponent;
+            else if (fresh && is_finite(maxima[r]))
+                k[r] = reference_of(static_cast<double>(maxima[r]));
+            minus_k[r] = static_cast<T>(-k[r]);
+        }
+        with_set(
+            set, [&](auto level) { tile_sums(level, tile, first, last, minus_k, terms); }, none);
+        for (std::ptrdiff_t r = 0; r < tile.count; ++r) {
+            if (!done[r]) continue;
+            const logits_row<S> row{tile.rows + r, tile.stride, tile.vocab, tile.label[r]};
+            done[r] = add_block(
+                sum[r],
+                [&](double at) {
+                    return at == k[r] ? terms[r] : block_sum(set, row, first, last, at);
+                },
+                [&] {
+                    return fresh ? static_cast<double>(maxima[r])
+                                 : block_maximum(set, row, first, last);
+                });
+        }
+    }
+    for (std::ptrdiff_t r = 0; r < tile.count; ++r) restore_base<T>(sum[r]);
+}
+
 /// p[i] = partial_of row i, left alone where label[i] is negative.
 template <real_scalar S>
 void row_partials(const row_range<const S>& rows, const std::ptrdiff_t* label, instruction_set set,
@@ -68,20 +144,16 @@ void row_partials(const row_range<const S>& rows, const std::ptrdiff_t* label, i
     const auto alone = [&](std::ptrdiff_t i) {
         ::new (p + i) row_partial(partial_of(rows.row(i), rows.vocab, rows.stride, label[i], set));
     };
-    if (!rows.side_by_side() || rows.count == 1 || !any_label(label, rows.count)) {
+    if (set == instruction_set::scalar || !rows.side_by_side() || rows.count == 1 ||
+        !any_label(label, rows.count)) {
         for (std::ptrdiff_t i = 0; i < rows.count; ++i)
             if (label[i] >= 0) alone(i);
         return;
     }
-    bool done[static_cast<std::size_t>(tile_rows)] = {};
+    bool done[static_cast<std::size_t>(tile_rows)];
     base2_sum others[static_cast<std::size_t>(tile_rows)];
-    with_set(
-        set,
-        [&](auto level) {
-            tile_sums_of_exponentials(level, rows.data, rows.stride, rows.count, rows.vocab, label,
-                                      others, done);
-        },
-        [] {});
+    sums_of_exponentials(set, logits_tile<S>(rows.data, rows.stride, rows.count, rows.vocab, label),
+                         others, done);
     for (std::ptrdiff_t i = 0; i < rows.count; ++i) {
         if (label[i] < 0) continue;
         if (done[i])
