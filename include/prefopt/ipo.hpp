@@ -31,6 +31,7 @@ struct ipo {
     static constexpr bool has_reference = true;
     static constexpr bool on_vectors = true;
     static constexpr bool linear_reward = true;
+    static constexpr bool of_difference = true;
 
     /// One pair, for any real scalar type.
     template <class T>

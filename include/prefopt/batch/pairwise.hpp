@@ -13,8 +13,9 @@
 // divided by the number of scored tokens. `static constexpr bool on_vectors = true` says that term
 // and reward choose with select (math/select.hpp) instead of branching on values: they then run on
 // packs of examples. `static constexpr bool linear_reward = true` says that reward(x) is x times a
-// positive constant: fewer sums are then taken. PREFOPT_PAIRWISE_CALLS gives it operator(), into,
-// check.
+// positive constant: fewer sums are then taken. `static constexpr bool of_difference = true` says
+// that the loss is of chosen - rejected alone, and d_rejected therefore -d_chosen: one product
+// less. PREFOPT_PAIRWISE_CALLS gives it operator(), into, check.
 
 #pragma once
 

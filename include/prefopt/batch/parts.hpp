@@ -52,6 +52,16 @@ constexpr bool is_reward_linear() noexcept {
         return false;
 }
 
+/// Whether a pairwise loss is of the difference alone: it says so with
+/// `static constexpr bool of_difference = true`.
+template <class Formula>
+constexpr bool is_of_difference() noexcept {
+    if constexpr (requires { Formula::of_difference; })
+        return Formula::of_difference;
+    else
+        return false;
+}
+
 /// The formula that is asked. A wrapper that changes nothing but what surrounds the formula (as a
 /// trust region does) has a member `formula()`, and shares the compiled loop of the loss inside.
 template <class Formula>
