@@ -28,6 +28,10 @@ else()
     if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 22)
         target_compile_options(prefopt_warnings INTERFACE -Wno-c2y-extensions)
     endif()
+    # False, and of any xtensor expression: its copy of the one extent of a vector's shape.
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+        target_compile_options(prefopt_warnings INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
+    endif()
 endif()
 
 # Of C++ alone: the one file of C, an example's, may be another compiler's.

@@ -68,11 +68,6 @@ if(NOT MSVC)
             PROPERTIES COMPILE_OPTIONS -O1)
     endif()
 endif()
-# What GCC 14 says of the loop in which xtensor itself copies the one extent of a vector's shape.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
-    set_property(SOURCE xtensor_test.cpp table_xtensor_test.cpp APPEND PROPERTY
-        COMPILE_OPTIONS -Wno-array-bounds -Wno-stringop-overflow)
-endif()
 # One file of the suite with OpenMP's switch, the others without: both must link and keep their own.
 find_package(OpenMP QUIET COMPONENTS CXX)
 if(OpenMP_CXX_FOUND)

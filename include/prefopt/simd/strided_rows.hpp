@@ -102,10 +102,10 @@ void sums_of_exponentials(instruction_set set, const logits_tile<S>& tile, base2
         const std::ptrdiff_t last = smaller(tile.vocab, first + row_block);
         bool fresh = false;
         for (std::ptrdiff_t r = 0; r < tile.count; ++r) fresh |= done[r] && !sum[r].referenced;
-        T maxima[size];
+        T maxima[size] = {};
         double k[size] = {};
         T minus_k[size] = {};
-        double terms[size];
+        double terms[size] = {};
         const auto none = [] {};
         if (fresh)
             with_set(
