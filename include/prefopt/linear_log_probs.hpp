@@ -10,7 +10,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -184,7 +183,7 @@ private:
             write(b, sum.total(), count);
         }
         if (!out.partials) return report;
-        std::fill(out.partials->begin(), out.partials->end(), row_partial{});
+        for (row_partial& p : *out.partials) p = {};
         for (const auto& r : rows) (*out.partials)[static_cast<std::size_t>(r.row)] = r.partial;
         return report;
     }

@@ -8,7 +8,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -88,7 +87,7 @@ struct linear_sizes {
             const std::ptrdiff_t a = linear_alignment;
             return (n * static_cast<std::ptrdiff_t>(size) + a - 1) / a * a;
         };
-        const std::ptrdiff_t rows = std::min(blocks.rows, scored);
+        const std::ptrdiff_t rows = smaller(blocks.rows, scored);
         return {bytes(scored, sizeof(linear_row<T>)), bytes(rows * blocks.tokens, sizeof(T)),
                 bytes(rows, sizeof(T)), gaps ? bytes(rows * width, sizeof(T)) : 0};
     }
@@ -123,7 +122,7 @@ struct linear_plan {
         const std::ptrdiff_t chunks = (scored + blocks.rows - 1) / blocks.rows;
         if (chunks == 0) return;
         const std::ptrdiff_t even = (scored + chunks - 1) / chunks;
-        chunk = std::min(blocks.rows, (even + 15) / 16 * 16);
+        chunk = smaller(blocks.rows, (even + 15) / 16 * 16);
         std::ptrdiff_t i = 0;
         std::ptrdiff_t last = 0;
         for_each(s, [&](std::ptrdiff_t row, auto...) {
@@ -135,7 +134,7 @@ struct linear_plan {
 
     [[nodiscard]] linear_sizes sizes(const linear_batch& s,
                                      const linear_blocks& blocks) const noexcept {
-        const linear_blocks used{blocks.rows, std::min(blocks.tokens, s.vocab())};
+        const linear_blocks used{blocks.rows, smaller(blocks.tokens, s.vocab())};
         return linear_sizes::of<T>(scored, s.width(), used, gaps);
     }
 };
@@ -165,7 +164,7 @@ public:
     /// `memory` holds at least plan.sizes(...).total() bytes.
     linear_work(const linear_batch& s, const linear_plan<T>& plan, const linear_blocks& blocks,
                 std::span<std::byte> memory)
-        : batch_(s), chunk_(plan.chunk), tokens_(std::min(blocks.tokens, s.vocab())) {
+        : batch_(s), chunk_(plan.chunk), tokens_(smaller(blocks.tokens, s.vocab())) {
         const linear_sizes sizes = plan.sizes(s, blocks);
         std::byte* p = align_up(memory.data(), linear_alignment);
         const auto take = [&p](std::ptrdiff_t bytes) {
@@ -182,7 +181,7 @@ public:
         linear_plan<T>::for_each(s, [&](std::ptrdiff_t row, std::ptrdiff_t y, double coefficient) {
             ::new (static_cast<void*>(list + i++)) linear_row<T>{row, y, coefficient, {}, {}};
         });
-        std::fill_n(ones_, std::min(chunk_, plan.scored), T(1));
+        for (std::ptrdiff_t j = 0; j < smaller(chunk_, plan.scored); ++j) ones_[j] = T(1);
         hidden_ = {static_cast<const T*>(s.logits.data), s.rows(), s.width(),
                    layout_of_rows(s.logits)};
         weights_ = {static_cast<const T*>(s.weights.data), s.vocab(), s.width(),
@@ -207,13 +206,13 @@ public:
         linear_tile<T> tile;
         for (std::ptrdiff_t v = 0, pass = 0; v < batch_.vocab(); v += tokens_, ++pass) {
             tile.first_token = v;
-            tile.weights = weights_.slice(v, std::min(tokens_, batch_.vocab() - v));
+            tile.weights = weights_.slice(v, smaller(tokens_, batch_.vocab() - v));
             for (std::ptrdiff_t j = 0; j < chunks; ++j) {
                 // To and fro: the chunk that was gathered last is the next block's first.
                 const std::ptrdiff_t c = pass % 2 == 0 ? j : chunks - 1 - j;
                 tile.first_row = c * chunk_;
                 tile.first_visit = j == 0;
-                const std::ptrdiff_t n = std::min(chunk_, scored - tile.first_row);
+                const std::ptrdiff_t n = smaller(chunk_, scored - tile.first_row);
                 tile.rows = rows_.subspan(static_cast<std::size_t>(tile.first_row),
                                           static_cast<std::size_t>(n));
                 tile.hidden = hidden_of(tile.rows, c == held);

@@ -9,13 +9,14 @@
 
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
+#include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/checks.hpp>
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
@@ -195,7 +196,7 @@ struct nested_loops {
             else
                 axes[++merged] = axes[i];
         rank = merged + 1;  // a single element is a run too
-        std::reverse(axes.begin(), axes.begin() + static_cast<std::ptrdiff_t>(rank));
+        for (std::size_t i = 0; i < rank / 2; ++i) std::swap(axes[i], axes[rank - 1 - i]);
     }
 
     /// f(policy offset, reference offset, number, n) for the runs that elements [first, last) of
@@ -213,7 +214,7 @@ struct nested_loops {
                 offset.reference += at[i] * axes[i].reference;
                 offset.index += at[i] * axes[i].index;
             }
-            const std::ptrdiff_t n = std::min(axes[inner].n - at[inner], last - first);
+            const std::ptrdiff_t n = smaller(axes[inner].n - at[inner], last - first);
             f(offset.policy, offset.reference, offset.index, n);
             first += n;
             at[inner] += n;
