@@ -72,7 +72,7 @@ def sections(torches):
         memory(f"gradient to other memory, f32, {mib[large]}", f"backward/f32/{large}",
                ["copy", "copy_streaming"], "copy, the better of two"),
         memory(f"log-probs and direction in one sweep, f32, {mib[large]}", f"one_sweep/f32/{large}",
-               ["read_write"], "read + write in place", 0.95, 1.0),
+               ["read_write"], "read + write in place"),
         memory(f"log-probs and direction in one sweep, f32, {mib[large]}", f"one_sweep/f32/{large}",
                ["copy", "copy_streaming"], "copy, the better of two"),
         memory("DPO loss and gradients, f32, 1e6 pairs", "dpo/f32/1000000",
