@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What bench/compile/run compiles: log-probs, their gradient, and both in one sweep, of float logits.
+// What bench/compile/run compiles: log-probs, their gradient, and both in one sweep, of float
+// logits.
 
 #include <prefopt/log_probs.hpp>
 
