@@ -99,12 +99,9 @@ struct pairwise_inputs {
 };
 
 template <class Formula>
-constexpr bool is_length_averaged() noexcept {
-    if constexpr (requires { Formula::length_averaged; })
-        return Formula::length_averaged;
-    else
-        return false;
-}
+concept is_length_averaged = requires {
+    requires Formula::length_averaged;
+};
 
 /// The policy's arguments, as the checks name them.
 template <class Formula>
@@ -118,7 +115,7 @@ struct pairwise_names {
 template <class Formula>
 status check_pairwise_operands(const Formula& f, const pairwise_inputs& in,
                                const pairwise_options& o, const pairwise_outputs& out) {
-    constexpr bool averaged = is_length_averaged<Formula>();
+    constexpr bool averaged = is_length_averaged<Formula>;
     if (status s = f.check_parameters(); !s.ok()) return s;
     if constexpr (averaged) {
         constexpr const char* why = "is required: this loss is of length-averaged log-probs";
@@ -195,7 +192,7 @@ batch_result run_pairwise(const Formula& f, const pairwise_inputs& in, const pai
         with_set(
             active_instruction_set(),
             [&](auto level) {
-                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>())
+                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>)
                     if (coarse)
                         return run_pairs<float>(level, formula, in, o, out, scale, first, last, s);
                 run_pairs<double>(level, formula, in, o, out, scale, first, last, s);

@@ -34,33 +34,24 @@ inline constexpr std::ptrdiff_t least_part = 16 * block_examples;
 /// instead of branching. It says so with `static constexpr bool on_vectors = true`; one that does
 /// not is asked lane by lane.
 template <class Formula>
-constexpr bool runs_on_vectors() noexcept {
-    if constexpr (requires { Formula::on_vectors; })
-        return Formula::on_vectors;
-    else
-        return false;
-}
+concept runs_on_vectors = requires {
+    requires Formula::on_vectors;
+};
 
 /// Whether reward(x) is x times a positive constant: it says so with
 /// `static constexpr bool linear_reward = true`. Sums of rewards are then rewards of sums, and who
 /// wins is seen in the log-ratios.
 template <class Formula>
-constexpr bool is_reward_linear() noexcept {
-    if constexpr (requires { Formula::linear_reward; })
-        return Formula::linear_reward;
-    else
-        return false;
-}
+concept is_reward_linear = requires {
+    requires Formula::linear_reward;
+};
 
 /// Whether a pairwise loss is of the difference alone: it says so with
 /// `static constexpr bool of_difference = true`.
 template <class Formula>
-constexpr bool is_of_difference() noexcept {
-    if constexpr (requires { Formula::of_difference; })
-        return Formula::of_difference;
-    else
-        return false;
-}
+concept is_of_difference = requires {
+    requires Formula::of_difference;
+};
 
 /// The formula that is asked. A wrapper that changes nothing but what surrounds the formula (as a
 /// trust region does) has a member `formula()`, and shares the compiled loop of the loss inside.

@@ -138,7 +138,7 @@ batch_result run_unpaired(const Formula& f, const unpaired_inputs& in, const unp
         with_set(
             active_instruction_set(),
             [&](auto level) {
-                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>())
+                if constexpr (runs_on_vectors<std::remove_cvref_t<decltype(formula)>>)
                     if (coarse)
                         return run_answers<float>(level, formula, in, o, out, scale, first, last,
                                                   s);

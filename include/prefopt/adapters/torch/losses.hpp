@@ -26,7 +26,7 @@ namespace prefopt::inline PREFOPT_ABI::detail {
 /// Whether the formula is one that operations can be given: it chooses with select.
 template <class Formula>
 constexpr bool torch_runs() {
-    return runs_on_vectors<std::remove_cvref_t<decltype(formula_of(std::declval<Formula>()))>>();
+    return runs_on_vectors<std::remove_cvref_t<decltype(formula_of(std::declval<Formula>()))>>;
 }
 template <class Formula>
 status torch_check_formula() {

@@ -52,7 +52,7 @@ struct torch_pair_terms {
         using T = torch_number;
         at::Tensor per_chosen;
         at::Tensor per_rejected;
-        if constexpr (is_length_averaged<Formula>()) {
+        if constexpr (is_length_averaged<Formula>) {
             per_chosen = torch_wide(in.chosen_counts).reciprocal();
             per_rejected = torch_wide(in.rejected_counts).reciprocal();
             chosen = chosen * per_chosen;
@@ -66,7 +66,7 @@ struct torch_pair_terms {
         value = t.value.like(chosen);
         grad_chosen = t.d_chosen.like(chosen);
         grad_rejected = t.d_rejected.like(chosen);
-        if constexpr (is_length_averaged<Formula>()) {
+        if constexpr (is_length_averaged<Formula>) {
             grad_chosen = grad_chosen * per_chosen;
             grad_rejected = grad_rejected * per_rejected;
         }
