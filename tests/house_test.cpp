@@ -81,8 +81,8 @@ constexpr const char* for_each_set = "prefopt/simd/for_each_set.inc";
 constexpr const char* intrinsics = "prefopt/simd/intrinsics.hpp";
 constexpr const char* intrinsics_guard = "_IMMINTRIN_H_INCLUDED";
 const std::set<std::string, std::less<>> intrinsics_headers{
-    "smmintrin.h",  "avxintrin.h", "avx2intrin.h", "avx512fintrin.h", "avx512dqintrin.h",
-    "f16cintrin.h", "fmaintrin.h", "immintrin.h",  "arm_neon.h",
+    "smmintrin.h", "avxintrin.h", "avx2intrin.h", "f16cintrin.h",
+    "fmaintrin.h", "immintrin.h", "arm_neon.h",
 };
 
 /// The text of kernels, included once per instruction set inside its region: not a header.

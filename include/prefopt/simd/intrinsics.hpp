@@ -2,10 +2,10 @@
 //
 // The intrinsics of the processor. On x86-64 that is <immintrin.h>, most of which is about other
 // instruction sets than ours, and which takes longer to read than everything else together that a
-// header of this library includes. GCC 12 keeps each set in a header of its own; those of AVX2,
-// FMA, F16C and AVX-512 F and DQ stand alone once they believe that <immintrin.h> asks for them.
-// Who includes <immintrin.h> afterwards still gets all of it. Other compilers give us all of it at
-// once: this is about the insides of one.
+// header of this library includes. GCC 12 keeps each set in a header of its own; those of AVX2, FMA
+// and F16C stand alone once they believe that <immintrin.h> asks for them, and what we need of
+// AVX-512 is in avx512_gcc12.hpp. Who includes <immintrin.h> afterwards still gets all of it. Other
+// compilers give us all of it at once: this is about the insides of one.
 
 #pragma once
 
@@ -21,10 +21,9 @@
 #include <avx2intrin.h>
 #include <fmaintrin.h>
 #include <f16cintrin.h>
-#include <avx512fintrin.h>
-#include <avx512dqintrin.h>
 // clang-format on
 #undef _IMMINTRIN_H_INCLUDED
+#define PREFOPT_SIMD_OWN_AVX512
 #elif PREFOPT_SIMD_AVX512
 #include <immintrin.h>
 #elif PREFOPT_SIMD_NEON

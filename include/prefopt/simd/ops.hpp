@@ -20,6 +20,7 @@
 #include <prefopt/core/scalar.hpp>
 #include <prefopt/math/lane_sum.hpp>
 #include <prefopt/math/libm.hpp>
+#include <prefopt/simd/avx512_gcc12.hpp>
 #include <prefopt/simd/constants.hpp>
 #include <prefopt/simd/instruction_set.hpp>
 #include <prefopt/simd/intrinsics.hpp>
