@@ -162,7 +162,7 @@ TEST_CASE("faults of both calls are found before a byte is written", "[linear]")
 TEST_CASE("faults of outputs and gradients are found before a byte is written", "[linear]") {
     std::vector<double> wide(60), three(3);
     std::vector<std::int64_t> counts(3);
-    std::vector<row_partial> parts(11);
+    std::vector<row_partial> parts(11), none;
     const auto forward = [](errc code, const char* argument, const auto& bend) {
         call c;
         bend(c);
@@ -183,6 +183,7 @@ TEST_CASE("faults of outputs and gradients are found before a byte is written", 
     };
     backward(errc::shape_mismatch, "grad_sum", [](call& c) { c.grad_sum.resize(2); });
     backward(errc::shape_mismatch, "partials", [&](call& c) { c.b.partials = parts; });
+    backward(errc::shape_mismatch, "partials", [&](call& c) { c.b.partials = none; });
     backward(errc::shape_mismatch, "grad_hidden", [](call& c) {
         c.to_hidden.extents[0] = 11;
         c.to.hidden = c.to_hidden;

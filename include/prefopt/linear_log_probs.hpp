@@ -13,7 +13,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -49,10 +48,8 @@ struct linear_call {
     /// f(work) on the caller's memory where it is enough, else on some of ours.
     template <class F>
     decltype(auto) with_memory(const F& f) const {
-        std::vector<std::byte> own;
-        const auto bytes = static_cast<std::size_t>(need());
-        if (options.workspace.size() < bytes) own.resize(bytes);
-        return f(linear_work<T>(batch, plan, blocks, own.empty() ? options.workspace : own));
+        const enough<std::byte> workspace(options.workspace, need());
+        return f(linear_work<T>(batch, plan, blocks, workspace.memory()));
     }
     /// f(work) on the caller's memory, or an error.
     template <class F>
@@ -149,7 +146,7 @@ struct linear_log_probs_fn {
         const linear_batch s(held, held_weights, held_labels, o.offsets, o.bias);
         const status found = check_linear(s, {o.row_block, o.vocab_block}, largest_extent<G>(),
                                           o.workspace, out, {}, {});
-        const bool into = out.sum.has_value || out.count || out.partials;
+        const bool into = out.sum.has_value || out.count.has_value || out.partials.has_value;
         if (!found.ok() || !into) return found;
         return with_linear_scalar<G, held_t<H>, held_t<W>>(s.logits.kind, [&]<class T>() {
             return check_workspace(linear_call<T, linear_options>{s, o}.need(), o.workspace);
@@ -182,9 +179,9 @@ private:
             if (count == 0) ++report.empty;
             write(b, sum.total(), count);
         }
-        if (!out.partials) return report;
-        for (row_partial& p : *out.partials) p = {};
-        for (const auto& r : rows) (*out.partials)[static_cast<std::size_t>(r.row)] = r.partial;
+        if (!out.partials.has_value) return report;
+        for (row_partial& p : out.partials) p = {};
+        for (const auto& r : rows) out.partials[r.row] = r.partial;
         return report;
     }
 };
@@ -245,20 +242,17 @@ struct linear_log_probs_backward_fn {
 private:
     static status checked(const linear_batch& s, const linear_backward_options& o,
                           std::ptrdiff_t largest, const linear_gradients& to) {
-        std::optional<std::span<const row_partial>> partials;
-        if (o.partials.data() != nullptr) partials = o.partials;
-        return check_linear(s, {o.row_block, o.vocab_block}, largest, o.workspace, {}, partials,
+        return check_linear(s, {o.row_block, o.vocab_block}, largest, o.workspace, {}, o.partials,
                             to);
     }
 
     template <class T, class G>
     static void run(const linear_work<T>& work, const G& gemm, const linear_gradients& to,
                     const linear_backward_options& o) {
-        if (o.partials.data() == nullptr) reduce_tiles(work, gemm, o.executor);
+        if (!o.partials.has_value) reduce_tiles(work, gemm, o.executor);
         const instruction_set set = active_instruction_set();
         for (linear_row<T>& r : work.rows()) {
-            if (o.partials.data() != nullptr)
-                r.partial = o.partials[static_cast<std::size_t>(r.row)];
+            if (o.partials.has_value) r.partial = o.partials[r.row];
             r.statistics = finish<T>(r.partial, set);
         }
         const linear_batch& s = work.batch();

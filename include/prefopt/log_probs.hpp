@@ -57,10 +57,8 @@ auto make_scores(const Logits& logits, const sequence_batch& s, const Fill& fill
     auto sum = make_like<double>(logits, b);
     auto count = make_like<std::int64_t>(logits, b);
     sequence_scores<decltype(sum), decltype(count)> r{std::move(sum), std::move(count), {}};
-    const auto n = static_cast<std::size_t>(b[0]);
     void* const counts = adapter<decltype(count)>::view(r.count).data;
-    r.report = fill(sequence_outputs{
-        r.sum, std::span<std::int64_t>(n == 0 ? nullptr : static_cast<std::int64_t*>(counts), n)});
+    r.report = fill(sequence_outputs{r.sum, {static_cast<std::int64_t*>(counts), b[0]}});
     return r;
 }
 
@@ -202,8 +200,8 @@ private:
                         for (std::ptrdiff_t i = 0; i < tile.count; ++i) tile.label[i] = -1;
                     const auto rows = rows_of<const S>(s.logits, tile);
                     const row_partial* p = own.row;
-                    if (m.given_partials)
-                        p = m.given_partials->data() + tile.number;
+                    if (m.given_partials.has_value)
+                        p = m.given_partials.data + tile.number;
                     else
                         row_partials(rows, tile.label, set, own.row);
                     finish_rows(p, tile.label, tile.count, set, r);

@@ -46,13 +46,12 @@ struct ranked_pairs_fn {
     /// Errors: not_permutation with the first bad slot; bad_parameter for counts or placed.
     ///
     ///     for (auto [list, chosen, rejected] : prefopt::ranked_pairs(ranking)) ...
-    template <class R>
-    std::vector<ranked_pair> operator()(const R& ranking,
-                                        const ranked_pairs_options& o = {}) const {
+    template <class R, class Pair = ranked_pair>
+    std::vector<Pair> operator()(const R& ranking, const ranked_pairs_options& o = {}) const {
         const auto& held = hold(ranking);
         const index_input<2> order(held);
         require(check_order(order, o));
-        std::vector<ranked_pair> pairs;
+        std::vector<Pair> pairs;
         for (std::ptrdiff_t b = 0; b < order.extents[0]; ++b) {
             const std::ptrdiff_t n =
                 o.counts.has_value ? static_cast<std::ptrdiff_t>(o.counts(b)) : order.extents[1];
@@ -83,7 +82,8 @@ private:
         }
     }
 
-    static status check_order(const index_input<2>& order, const ranked_pairs_options& o) {
+    template <class Order>
+    static status check_order(const Order& order, const ranked_pairs_options& o) {
         if (o.placed < 0)
             return fault_value(errc::bad_parameter, "placed",
                                "must be at least 0 (0 places every answer)", o.placed);
@@ -98,8 +98,8 @@ private:
         options.counts = o.counts;
         if (status s = check_list_counts(options, order.extents[1]); !s.ok()) return s;
         if (order.extents[0] == 0) return {};
-        std::vector<double> seen(static_cast<std::size_t>(order.extents[1]));
-        const status s = check_rankings(in, options, seen);
+        const enough<double> seen({}, order.extents[1]);
+        const status s = check_rankings(in, options, seen.memory());
         return s.ok() ? check_no_empty_list(options, order.extents[0], order.extents[1]) : s;
     }
 };

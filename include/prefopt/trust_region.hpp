@@ -116,9 +116,9 @@ concept tuple_like = requires {
 &&!std::ranges::range<T>;
 
 /// A range, a tuple, or a single tensor, as a list of parameters.
-template <bool Written, class Tensors>
-std::vector<parameter> parameters_of(Tensors&& tensors) {
-    std::vector<parameter> list;
+template <bool Written, class Tensors, class Parameter = parameter>
+std::vector<Parameter> parameters_of(Tensors&& tensors) {
+    std::vector<Parameter> list;
     if constexpr (tensor_like<std::remove_cvref_t<Tensors>>) {
         list.push_back(as_parameter<Written>(static_cast<Tensors&&>(tensors)));
     } else if constexpr (tuple_like<Tensors>) {

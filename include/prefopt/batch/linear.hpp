@@ -163,10 +163,10 @@ class linear_work {
 public:
     /// `memory` holds at least plan.sizes(...).total() bytes.
     linear_work(const linear_batch& s, const linear_plan<T>& plan, const linear_blocks& blocks,
-                std::span<std::byte> memory)
+                const buffer<std::byte>& memory)
         : batch_(s), chunk_(plan.chunk), tokens_(smaller(blocks.tokens, s.vocab())) {
         const linear_sizes sizes = plan.sizes(s, blocks);
-        std::byte* p = align_up(memory.data(), linear_alignment);
+        std::byte* p = align_up(memory.data, linear_alignment);
         const auto take = [&p](std::ptrdiff_t bytes) {
             std::byte* const here = p;
             p += bytes;

@@ -8,7 +8,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -33,7 +32,7 @@ struct linear_options {
     std::ptrdiff_t vocab_block = 1024;
     /// Memory to work in, linear_workspace bytes; whatever is missing is allocated, or, by `into`,
     /// refused.
-    std::span<std::byte> workspace{};
+    buffer<std::byte> workspace{};
 };
 
 /// Options of linear_log_probs_backward; all optional, the same where the name is the same.
@@ -42,21 +41,21 @@ struct linear_backward_options {
     input<1> bias{};
     /// (N) what the forward call found out about the rows. Without it, the backward call has to
     /// compute every logit twice.
-    std::span<const row_partial> partials{};
+    buffer<const row_partial> partials{};
     /// Adds to the gradients of the weights and of the bias (over micro-batches) instead of
     /// overwriting them. The gradient of the hidden rows is always overwritten.
     bool accumulate = false;
     prefopt::executor executor{};
     std::ptrdiff_t row_block = 256;
     std::ptrdiff_t vocab_block = 1024;
-    std::span<std::byte> workspace{};
+    buffer<std::byte> workspace{};
 };
 
 /// What the non-allocating form writes; each is optional.
 struct linear_outputs {
-    output<1> sum{};                                   ///< (B)
-    std::optional<std::span<std::int64_t>> count{};    ///< (B)
-    std::optional<std::span<row_partial>> partials{};  ///< (N)
+    output<1> sum{};                 ///< (B)
+    buffer<std::int64_t> count{};    ///< (B)
+    buffer<row_partial> partials{};  ///< (N)
 };
 
 /// A gradient of rows: (N, D) or (B, T, D), like the hidden rows.
@@ -130,19 +129,17 @@ inline status check_at_least_one(const char* name, std::ptrdiff_t n) noexcept {
     return fault_value(errc::bad_parameter, name, "must be at least 1", n);
 }
 
-inline status check_workspace(std::ptrdiff_t need, std::span<std::byte> workspace) noexcept {
-    const auto size = static_cast<std::ptrdiff_t>(workspace.size());
-    if (size >= need) return {};
+inline status check_workspace(std::ptrdiff_t need, const buffer<std::byte>& workspace) noexcept {
+    if (workspace.size >= need) return {};
     return fault_shape(errc::workspace_too_small, "workspace",
-                       "must hold linear_workspace(N, D) bytes, or here", length(size),
+                       "must hold linear_workspace(N, D) bytes, or here", length(workspace.size),
                        length(need));
 }
 
 /// Everything that both calls check, but for the workspace; what is absent is not looked at.
 inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
-                           std::ptrdiff_t largest, std::span<std::byte> workspace,
-                           const linear_outputs& out,
-                           std::optional<std::span<const row_partial>> partials,
+                           std::ptrdiff_t largest, const buffer<std::byte>& workspace,
+                           const linear_outputs& out, const buffer<const row_partial>& partials,
                            const linear_gradients& to) {
     const auto& hidden = s.logits;
     for (const status& found :
@@ -172,7 +169,7 @@ inline status check_linear(const linear_batch& s, const linear_blocks& blocks,
          describe_memory("partials", out.partials, length(s.rows())),
          describe("grad_hidden", to.hidden.rows, rows.extents, "hidden", to.hidden.rank),
          describe("grad_weights", to.weights, all, "weights"), describe("grad_bias", to.bias, v),
-         describe_memory("workspace", std::optional(workspace))});
+         describe_memory("workspace", workspace)});
     if (!found.ok()) return found;
     const bool contiguous = to.bias.extents[0] < 2 || to.bias.strides[0] == 1;
     return first_of(

@@ -17,7 +17,6 @@
 #include <limits>
 #include <new>
 #include <span>
-#include <vector>
 
 #include <prefopt/batch/kind.hpp>
 #include <prefopt/batch/pairwise.hpp>
@@ -45,7 +44,7 @@ struct listwise_options {
     /// never read, zero in every output.
     index_input<1> counts{};
     /// Memory for `into` when K is above listwise_inline_answers: listwise_workspace(K) doubles.
-    std::span<double> workspace{};
+    buffer<double> workspace{};
     /// Who runs it: the calling thread unless an executor is given. The bits are the same.
     prefopt::executor executor{};
 };
@@ -134,7 +133,7 @@ inline status fault_rank(std::int64_t answer, std::ptrdiff_t n, std::ptrdiff_t i
 /// first slot which is out of range or repeats an earlier one. `seen` holds one mark per answer:
 /// the last list in which it was met.
 inline status check_rankings(const listwise_inputs& in, const listwise_options& o,
-                             std::span<double> seen) noexcept {
+                             const buffer<double>& seen) noexcept {
     if (!in.ranking.has_value) return {};
     const std::ptrdiff_t k = in.policy.extents[1];
     for (double& s : seen) s = -1.0;
@@ -143,8 +142,8 @@ inline status check_rankings(const listwise_inputs& in, const listwise_options& 
         const auto mark = static_cast<double>(b);
         for (std::ptrdiff_t rank = 0; rank < n; ++rank) {
             const std::int64_t answer = in.ranking(b, rank);
-            if (answer >= 0 && answer < n && seen[static_cast<std::size_t>(answer)] != mark) {
-                seen[static_cast<std::size_t>(answer)] = mark;
+            if (answer >= 0 && answer < n && seen[answer] != mark) {
+                seen[answer] = mark;
                 continue;
             }
             return fault_rank(answer, n, b * k + rank);
@@ -192,28 +191,26 @@ status check_listwise_operands(const Formula& f, const listwise_inputs& in,
          describe("ranking", in.ranking, all, "policy"), describe("weights", o.weights, lists),
          describe("counts", o.counts, lists), describe("losses", out.losses, lists),
          describe("grad", out.grad, all, "policy"), describe("rewards", out.rewards, all, "policy"),
-         describe_memory("workspace", std::optional(o.workspace))});
+         describe_memory("workspace", o.workspace)});
     return s.ok() ? o.reference_versions.check_length(b) : s;
 }
 
 template <class Formula>
 status check_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
-                      const listwise_outputs& out, std::span<double> workspace) {
+                      const listwise_outputs& out, const buffer<double>& workspace) {
     status s = check_listwise_operands(f, in, o, out);
     if (!s.ok()) return s;
     const std::ptrdiff_t b = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
     s = first_of({check_weights(o.weights), check_list_counts(o, k)});
     if (!s.ok()) return s;
-    if (b > 0 && static_cast<std::ptrdiff_t>(workspace.size()) < listwise_workspace(k))
-        return fault_shape(
-            errc::workspace_too_small, "workspace", "must hold listwise_workspace(K) doubles:",
-            length(static_cast<std::ptrdiff_t>(workspace.size())), length(listwise_workspace(k)));
+    if (b > 0 && workspace.size < listwise_workspace(k))
+        return fault_shape(errc::workspace_too_small, "workspace",
+                           "must hold listwise_workspace(K) doubles:", length(workspace.size),
+                           length(listwise_workspace(k)));
     if (b > 0) {
         double seen[listwise_inline_answers];
-        s = check_rankings(
-            in, o,
-            {k > listwise_inline_answers ? workspace.data() : seen, static_cast<std::size_t>(k)});
+        s = check_rankings(in, o, {k > listwise_inline_answers ? workspace.data : seen, k});
         if (!s.ok()) return s;
     }
     return first_of({check_no_empty_list(o, b, k), check_not_empty(b, o.reduction, "policy"),
@@ -236,7 +233,7 @@ namespace detail {
 
 template <class Formula>
 batch_result run_listwise(const Formula& f, const listwise_inputs& in, const listwise_options& o,
-                          const listwise_outputs& out, std::span<double> workspace) {
+                          const listwise_outputs& out, const buffer<double>& workspace) {
     const auto& formula = formula_of(f);
     const std::ptrdiff_t lists = in.policy.extents[0];
     const std::ptrdiff_t k = in.policy.extents[1];
@@ -244,7 +241,7 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
     const bool inside = k <= listwise_inline_answers;
     const auto part = [&](std::ptrdiff_t first, std::ptrdiff_t last, batch_summary& s) {
         double stack[list_scratch_size(listwise_inline_answers)];
-        const list_scratch scratch(inside ? stack : workspace.data(), k);
+        const list_scratch scratch(inside ? stack : workspace.data, k);
         const auto run = [&](auto level) {
             run_lists(level, formula, in, o, out, scale, first, last, scratch, s);
         };
@@ -257,28 +254,18 @@ batch_result run_listwise(const Formula& f, const listwise_inputs& in, const lis
     return result;
 }
 
-/// The caller's workspace, or one of ours where the call is one that may allocate.
-struct listwise_memory {
-    std::vector<double> own{};
-    std::span<double> workspace;
-
-    /// For operands that have been checked.
-    listwise_memory(const listwise_options& o, const listwise_inputs& in) : workspace(o.workspace) {
-        if (in.policy.extents[0] == 0) return;
-        const auto need = static_cast<std::size_t>(listwise_workspace(in.policy.extents[1]));
-        if (workspace.size() >= need) return;
-        own.resize(need);
-        workspace = own;
-    }
-};
+/// Doubles of workspace that operands need which have been checked.
+inline std::ptrdiff_t workspace_of(const listwise_inputs& in) noexcept {
+    return in.policy.extents[0] == 0 ? 0 : listwise_workspace(in.policy.extents[1]);
+}
 
 template <class Formula, class Like, class... Others>
 auto listwise_results(const Formula& f, const listwise_options& o, const Like& like,
                       const Others&... others) {
     const listwise_inputs in{like, others...};
     require(check_listwise_operands(f, in, o, {}));
-    const listwise_memory memory(o, in);
-    require(check_listwise(f, in, o, {}, memory.workspace));
+    const enough<double> workspace(o.workspace, workspace_of(in));
+    require(check_listwise(f, in, o, {}, workspace.memory()));
     const auto vector = [&] {
         return make_result(like, std::array<std::ptrdiff_t, 1>{in.policy.extents[0]},
                            in.policy.kind);
@@ -286,7 +273,8 @@ auto listwise_results(const Formula& f, const listwise_options& o, const Like& l
     const auto matrix = [&] { return make_result(like, in.policy.extents, in.policy.kind); };
     listwise_result<decltype(vector()), decltype(matrix())> r{
         .loss = 0, .losses = vector(), .grad = matrix(), .rewards = matrix()};
-    const batch_result b = run_listwise(f, in, o, {r.losses, r.grad, r.rewards}, memory.workspace);
+    const batch_result b =
+        run_listwise(f, in, o, {r.losses, r.grad, r.rewards}, workspace.memory());
     r.loss = b.loss;
     r.summary = b.summary;
     return r;
@@ -317,7 +305,8 @@ status check_listwise_call(const Formula& f, const listwise_inputs& in, const li
     const bool writes = out.losses.has_value || out.grad.has_value || out.rewards.has_value;
     if (writes) return check_listwise(f, in, o, out, o.workspace);
     if (const status s = check_listwise_operands(f, in, o, out); !s.ok()) return s;
-    return check_listwise(f, in, o, out, listwise_memory(o, in).workspace);
+    const enough<double> workspace(o.workspace, workspace_of(in));
+    return check_listwise(f, in, o, out, workspace.memory());
 }
 
 template <class Formula, class... Tensors>

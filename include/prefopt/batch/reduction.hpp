@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include <prefopt/core/arithmetic.hpp>
 #include <prefopt/core/core.hpp>
@@ -33,14 +32,13 @@ public:
     template <std::ranges::contiguous_range R>
         requires std::same_as<std::ranges::range_value_t<R>, std::uint64_t>
     constexpr reference_versions(const R& versions)  // NOLINT: implicit by design
-        : many_(std::ranges::data(versions), std::ranges::size(versions)), many_given_(true) {}
+        : many_(versions) {}
 
     /// One entry per example, if it is a list.
     [[nodiscard]] status check_length(std::ptrdiff_t examples) const {
-        const auto found = static_cast<std::ptrdiff_t>(many_.size());
-        if (!many_given_ || found == examples) return {};
+        if (!many_.has_value || many_.size == examples) return {};
         return detail::fault_shape(errc::shape_mismatch, name, "must have one entry per example",
-                                   detail::length(found), detail::length(examples));
+                                   detail::length(many_.size), detail::length(examples));
     }
 
     /// Against the current version if there is one (a trust region), else against each other.
@@ -54,19 +52,16 @@ public:
                 got, index);
         };
         if (one_given_ && current != nullptr && one_ != *current) return stale(-1, one_);
-        if (!many_given_) return {};
-        for (std::size_t i = 0; i < many_.size(); ++i)
-            if (many_[i] != (current != nullptr ? *current : many_[0]))
-                return stale(static_cast<std::int64_t>(i), many_[i]);
+        for (std::ptrdiff_t i = 0; i < many_.size; ++i)
+            if (many_[i] != (current != nullptr ? *current : many_[0])) return stale(i, many_[i]);
         return {};
     }
 
 private:
     static constexpr const char* name = "reference_versions";
-    std::span<const std::uint64_t> many_{};
+    buffer<const std::uint64_t> many_{};
     std::uint64_t one_ = 0;
     bool one_given_ = false;
-    bool many_given_ = false;
 };
 
 namespace detail {

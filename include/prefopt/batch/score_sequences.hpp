@@ -8,7 +8,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -30,11 +29,11 @@ struct sequence_report {
 
 /// What the non-allocating form writes; each is optional.
 struct sequence_outputs {
-    output<1> sum{};                                 ///< (B)
-    std::optional<std::span<std::int64_t>> count{};  ///< (B)
+    output<1> sum{};               ///< (B)
+    buffer<std::int64_t> count{};  ///< (B)
     /// (N), one per row: with them backward need not take the sums of exponentials again. Those of
     /// unscored rows are left alone.
-    std::optional<std::span<row_partial>> partials{};
+    buffer<row_partial> partials{};
 };
 
 namespace detail {
@@ -53,7 +52,7 @@ row_range<S> rows_of(const Operand& x, const row_tile& tile) {
 inline auto writer(const sequence_outputs& out) {
     return [&out](std::ptrdiff_t b, double sum, std::int64_t count) {
         store_element(out.sum, sum, b);
-        if (out.count) (*out.count)[static_cast<std::size_t>(b)] = count;
+        if (out.count.has_value) out.count[b] = count;
     };
 }
 
@@ -128,7 +127,7 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
             for (std::ptrdiff_t i = 0; i < tile.count; ++i) {
                 if (tile.label[i] < 0) continue;
                 w[tile.number + i] = r[i].log_prob;
-                if (out.partials) (*out.partials)[static_cast<std::size_t>(tile.number + i)] = p[i];
+                if (out.partials.has_value) out.partials[tile.number + i] = p[i];
             }
             if (then.run != nullptr) then.run(then.context, tile, r);
         });

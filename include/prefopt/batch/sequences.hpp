@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -25,7 +24,7 @@ struct sequence_backward_options {
     prefopt::executor executor{};
     /// (N), one per row, as sequence_log_probs wrote them for these logits and labels: the sums of
     /// exponentials need not be taken again. Those of unscored rows are not looked at.
-    std::optional<std::span<const row_partial>> partials{};
+    buffer<const row_partial> partials{};
 };
 
 /// Options of the functions over logits.
@@ -254,9 +253,9 @@ struct sequence_memory {
     output<3> written{};
     input<1> grad_sum{};
     output<1> sum{};
-    std::optional<std::span<std::int64_t>> count{};
-    std::optional<std::span<row_partial>> partials{};
-    std::optional<std::span<const row_partial>> given_partials{};
+    buffer<std::int64_t> count{};
+    buffer<row_partial> partials{};
+    buffer<const row_partial> given_partials{};
 };
 
 /// What can be said without reading a label or an offset.

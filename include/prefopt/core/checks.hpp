@@ -11,9 +11,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <optional>
-#include <span>
 
+#include <prefopt/core/buffer.hpp>
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>
 #include <prefopt/core/error.hpp>
@@ -98,13 +97,11 @@ operand describe(const char* name, const Operand<R>& t, const shape& wanted = an
 
 /// Describes memory that is no tensor of reals. What is written may coincide with nothing.
 template <class T>
-operand describe_memory(const char* name, const std::optional<std::span<T>>& memory,
+operand describe_memory(const char* name, const buffer<T>& memory,
                         const shape& wanted = any_shape) noexcept {
-    const std::span<T> block = memory ? *memory : std::span<T>();
-    const auto size = static_cast<std::ptrdiff_t>(block.size());
     const std::ptrdiff_t stride = 1;
-    operand o = describe_block(name, {.has_value = memory.has_value(), .alignment = alignof(T)},
-                               block.data(), 1, &size, &stride, wanted, "");
+    operand o = describe_block(name, {.has_value = memory.has_value, .alignment = alignof(T)},
+                               memory.data, 1, &memory.size, &stride, wanted, "");
     o.element_size = sizeof(T);
     o.is_output = !std::is_const_v<T>;
     return o;
@@ -273,22 +270,20 @@ PREFOPT_COLD inline status fault_operand(const operand_rule& rule, const operand
 
 /// An output may coincide element for element with a real input (every kernel reads a block before
 /// it writes it); it may share nothing else with anybody.
-inline status check_aliasing(std::span<const operand> all) noexcept {
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        if (!all[i].is_output) continue;
-        for (std::size_t j = 0; j < all.size(); ++j) {
-            if (i == j || (all[j].is_output && j < i) || !overlap(all[i], all[j])) continue;
-            if (!all[j].is_output && same_elements(all[i], all[j])) continue;
-            return fault_shape(errc::aliasing, all[i].name, "shares memory with", {}, {},
-                               all[j].name);
+inline status check_aliasing(std::initializer_list<operand> all) noexcept {
+    for (const operand& a : all) {
+        if (!a.is_output) continue;
+        for (const operand& b : all) {
+            if (&a == &b || (b.is_output && &b < &a) || !overlap(a, b)) continue;
+            if (!b.is_output && same_elements(a, b)) continue;
+            return fault_shape(errc::aliasing, a.name, "shares memory with", {}, {}, b.name);
         }
     }
     return {};
 }
 
 /// All of the above over all operands that are present, rule by rule.
-inline status check_operands(std::initializer_list<operand> operands) noexcept {
-    const std::span<const operand> all(operands.begin(), operands.size());
+inline status check_operands(std::initializer_list<operand> all) noexcept {
     for (const operand_rule& rule : operand_rules)
         for (const operand& o : all)
             if (o.present && rule.why(o) != nullptr) return fault_operand(rule, o);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <prefopt/core/adapter.hpp>
+#include <prefopt/core/buffer.hpp>
 #include <prefopt/core/checks.hpp>
 #include <prefopt/core/classify.hpp>
 #include <prefopt/core/config.hpp>

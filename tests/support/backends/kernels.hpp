@@ -33,11 +33,13 @@ PREFOPT_TEST_LOSS(unpaired, tr_kto)
 PREFOPT_TEST_KERNELS template batch_result run_listwise(const plackett_luce_dpo&,
                                                         const listwise_inputs&,
                                                         const listwise_options&,
-                                                        const listwise_outputs&, std::span<double>);
+                                                        const listwise_outputs&,
+                                                        const buffer<double>&);
 PREFOPT_TEST_KERNELS template batch_result run_listwise(const tr_plackett_luce_dpo&,
                                                         const listwise_inputs&,
                                                         const listwise_options&,
-                                                        const listwise_outputs&, std::span<double>);
+                                                        const listwise_outputs&,
+                                                        const buffer<double>&);
 
 #define PREFOPT_TEST_SCALAR(S)                                                                     \
     PREFOPT_TEST_KERNELS template sequence_report sequence_log_probs_fn::run<S>(                   \

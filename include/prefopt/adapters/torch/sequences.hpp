@@ -193,7 +193,7 @@ torch_scores torch_evaluate(const sequence_log_probs_fn&, const sequence_options
 template <class Labels>
 status torch_check(const sequence_log_probs_fn&, const sequence_options& o,
                    const sequence_outputs& out, const at::Tensor& logits, const Labels& labels) {
-    const bool writes = out.sum.has_value || out.count || out.partials;
+    const bool writes = out.sum.has_value || out.count.has_value || out.partials.has_value;
     if (!writes && torch_is_elsewhere(logits))
         return torch_sequences_there(o, nullptr, logits, labels);
     return check_sequences(sequence_batch(logits, labels, o.offsets, o.executor),
