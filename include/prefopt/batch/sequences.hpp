@@ -103,6 +103,7 @@ struct row_tile {
     std::ptrdiff_t outer = 0;
     std::ptrdiff_t t = 0;
     std::ptrdiff_t count = 0;
+    std::ptrdiff_t most = 1;  ///< rows in a tile
     std::ptrdiff_t label[static_cast<std::size_t>(tile_rows)];  ///< negative: not scored
 };
 
@@ -174,11 +175,13 @@ struct sequence_batch {
         return first;
     }
 
-    /// Calls f(tile) for the rows [begin, end), as many at once as their layout wants. f may change
-    /// the labels.
+    /// Calls f(tile) for the rows [begin, end), as many at once as their layout wants, or `most`. f
+    /// may change the labels.
     template <class F>
-    void for_each_tile(std::ptrdiff_t begin, std::ptrdiff_t end, const F& f) const {
+    void for_each_tile(std::ptrdiff_t begin, std::ptrdiff_t end, const F& f,
+                       std::ptrdiff_t most = 1) const {
         row_tile tile;
+        tile.most = larger(most, rows_at_once(logits.strides[1], logits.strides[2]));
         tile.number = begin;
         tile.outer = begin < end ? begin / logits.extents[1] : 0;
         tile.t = begin - tile.outer * logits.extents[1];
@@ -195,8 +198,7 @@ struct sequence_batch {
             ++tile.outer;
             tile.t = 0;
         }
-        const std::ptrdiff_t most = rows_at_once(logits.strides[1], logits.strides[2]);
-        tile.count = smaller(most, smaller(inner - tile.t, end - tile.number));
+        tile.count = smaller(tile.most, smaller(inner - tile.t, end - tile.number));
         for (std::ptrdiff_t i = 0; i < tile.count; ++i)
             tile.label[i] = label(tile.outer, tile.t + i);
         return true;
