@@ -5,6 +5,11 @@
 
 #pragma once
 
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
 #include <prefopt/core/config.hpp>
 #include <prefopt/math/libm.hpp>
 #include <prefopt/simd/constants.hpp>
@@ -39,11 +44,27 @@ inline double reference_of(double maximum) noexcept {
     return libm::nearbyint(maximum * log2e<double>);
 }
 
-/// Below this an exponential of T in units of 2^k is 0, subnormals and all.
+/// factor * 2^(x log2(e) - k) as digits * 2^(x log2(e) + minus_k): the factor's power of two goes
+/// to the reference, its digits (at least 1, below 2) into the coefficients of the exponential.
 template <class T>
-double least_exponent(double k) noexcept {
-    return (k - (std::is_same_v<T, double> ? 1100.0 : 160.0)) * 0.6931471805599453;
-}
+struct row_scale {
+    T minus_k = 0;
+    T digits = 0;
+    T least = 0;  ///< logits below this give 0, subnormals and all
+
+    row_scale() = default;
+    /// For an ordinary factor: no zero, no subnormal, nothing that is not finite.
+    row_scale(double k, double factor) noexcept {
+        constexpr std::uint64_t one = 0x3ff0000000000000;
+        constexpr std::uint64_t exponents = 0x7ff0000000000000;
+        const auto bits = std::bit_cast<std::uint64_t>(factor);
+        const double power = static_cast<double>((bits & exponents) >> 52) - 1023.0;
+        const double steps = std::is_same_v<T, double> ? 1100.0 : 160.0;
+        minus_k = static_cast<T>(power - k);
+        least = static_cast<T>((k - power - steps) * 0.6931471805599453);
+        digits = static_cast<T>(std::bit_cast<double>((bits & ~exponents) | one));
+    }
+};
 
 }  // namespace prefopt::inline PREFOPT_ABI::detail
 
