@@ -132,8 +132,7 @@ sequence_report score_sequences(const sequence_batch& s, const sequence_outputs&
             if (then.run != nullptr) then.run(then.context, tile, r);
         };
         // What comes after finds its row in the cache; where nothing does, a tile costs less a row.
-        s.for_each_tile(w.begin + begin, w.begin + end, score,
-                        then.run != nullptr ? 1 : tile_rows);
+        s.for_each_tile(w.begin + begin, w.begin + end, score, then.run != nullptr ? 1 : tile_rows);
     };
     return sum_sequences(s, out, w, score_rows);
 }

@@ -103,7 +103,7 @@ struct row_tile {
     std::ptrdiff_t outer = 0;
     std::ptrdiff_t t = 0;
     std::ptrdiff_t count = 0;
-    std::ptrdiff_t most = 1;  ///< rows in a tile
+    std::ptrdiff_t most = 1;                                    ///< rows in a tile
     std::ptrdiff_t label[static_cast<std::size_t>(tile_rows)];  ///< negative: not scored
 };
 
