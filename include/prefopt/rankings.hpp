@@ -46,6 +46,8 @@ struct ranked_pairs_fn {
     /// Errors: not_permutation with the first bad slot; bad_parameter for counts or placed.
     ///
     ///     for (auto [list, chosen, rejected] : prefopt::ranked_pairs(ranking)) ...
+    ///
+    /// (Pair is always what it is: a vector of a template's own type is compiled where it is used.)
     template <class R, class Pair = ranked_pair>
     std::vector<Pair> operator()(const R& ranking, const ranked_pairs_options& o = {}) const {
         const auto& held = hold(ranking);
@@ -82,7 +84,7 @@ private:
         }
     }
 
-    template <class Order>
+    template <class Order>  // index_input<2>; a template for the vector in it
     static status check_order(const Order& order, const ranked_pairs_options& o) {
         if (o.placed < 0)
             return fault_value(errc::bad_parameter, "placed",

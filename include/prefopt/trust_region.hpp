@@ -115,7 +115,8 @@ concept tuple_like = requires {
 }
 &&!std::ranges::range<T>;
 
-/// A range, a tuple, or a single tensor, as a list of parameters.
+/// A range, a tuple, or a single tensor, as a list of parameters. (Parameter is always what it is,
+/// and the vector compiled only where one is made.)
 template <bool Written, class Tensors, class Parameter = parameter>
 std::vector<Parameter> parameters_of(Tensors&& tensors) {
     std::vector<Parameter> list;
