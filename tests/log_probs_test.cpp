@@ -184,9 +184,7 @@ TEST_CASE("equal and huge logits neither overflow nor drift", "[log_probs]") {
     for (const float v : {0.0F, 1.0F, 88.8F, 1e4F, 1e30F, 3e38F, -1.0F, -1e4F, -3e38F}) {
         CAPTURE(v);
         CHECK(std::abs(one_row<float>({v, v}, 0).log_prob + ln2) <= 0x1p-24);
-        const one_row<float> equal({v, v}, 1);
-        CHECK(std::abs(equal.gradient[0] + 0.5F) <= 0x1p-25F);  // to its last place
-        CHECK(equal.gradient[1] == 0.5F);
+        CHECK(one_row<float>({v, v}, 1).gradient == std::vector<float>{-0.5F, 0.5F});
         const double d = v > 1e38F ? 1.7e308 : static_cast<double>(v);
         CHECK(std::abs(one_row<double>({d, d}, 1).log_prob + ln2) < 2e-16);
     }

@@ -50,6 +50,7 @@ template <class T>
 struct row_scale {
     T minus_k = 0;
     T digits = 0;
+    T lost = 0;   ///< what rounding took from the digits, as a logit times log2e_rest
     T least = 0;  ///< logits below this give 0, subnormals and all
 
     row_scale() = default;
@@ -62,7 +63,15 @@ struct row_scale {
         const double steps = std::is_same_v<T, double> ? 1100.0 : 160.0;
         minus_k = static_cast<T>(power - k);
         least = static_cast<T>((k - power - steps) * 0.6931471805599453);
-        digits = static_cast<T>(std::bit_cast<double>((bits & ~exponents) | one));
+        const auto exact = std::bit_cast<double>((bits & ~exponents) | one);
+        digits = static_cast<T>(exact);
+        const double rest = exact / static_cast<double>(digits) - 1;
+        lost = static_cast<T>(rest * log2e<double> / static_cast<double>(log2e_rest<T>));
+    }
+
+    /// Of number i of 2^f.
+    [[nodiscard]] T coefficient(std::size_t i) const noexcept {
+        return exp2_coefficients<T>[i] * digits;
     }
 };
 
