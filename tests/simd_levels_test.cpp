@@ -510,7 +510,7 @@ TEMPLATE_TEST_CASE("directions are exact and alike on every set, for every ordin
     }
     CHECK(apart == 0);
     CHECK(minus_zeros == 0);
-    CHECK(static_cast<double>(worst) < 2);
+    CHECK(static_cast<double>(worst) < 1.5);
     if (sets.empty()) return;
     CHECK((normal > 50000 && zeros > 50000));
 #ifndef __FAST_MATH__
