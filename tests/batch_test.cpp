@@ -477,6 +477,27 @@ TEST_CASE("batch: what no float can hold on the way is what it is in double", "[
         }
 }
 
+TEST_CASE("batch: numbers that only their sum takes beyond a float are all counted", "[losses]") {
+    for (const std::size_t n : {std::size_t{16}, std::size_t{64}, std::size_t{500}}) {
+        const std::vector<float> far(n, -2e38F), zero(n, 0.0F);
+        const std::vector<bool> desirable(n, true);
+        const auto sum = static_cast<double>(-2e38F) * static_cast<double>(n);
+        for (const auto set : test::instruction_sets()) {
+            CAPTURE(n, to_string(set));
+            const test::forced here(set);
+            const auto r = dpo{.beta = 1.0}(far, zero, zero, zero, {.reduction = reduction::sum});
+            CHECK(r.loss == -sum);
+            CHECK(r.summary.chosen_log_ratio == sum);
+            CHECK(r.summary.chosen_below_reference == static_cast<std::int64_t>(n));
+            CHECK((r.summary.wins == 0 && r.summary.ties == 0 && r.summary.nonfinite == 0));
+            CHECK(r.losses == std::vector<float>(n, 2e38F));
+            const auto k = kto{.beta = 1.0}(far, zero, desirable, 0.0);
+            CHECK(k.summary.chosen_log_ratio == sum);
+            CHECK(k.loss == 1);
+        }
+    }
+}
+
 TEST_CASE("batch: the sums of a float batch", "[losses][accuracy]") {
     const pairs<float> b(100'003);
     for (const auto set : test::instruction_sets()) {

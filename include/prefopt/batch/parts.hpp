@@ -25,10 +25,10 @@
 namespace prefopt::inline PREFOPT_ABI::detail {
 
 /// Examples that are widened, computed and rounded at a time: what the first-level cache holds.
-inline constexpr std::ptrdiff_t block_examples = 256;
+inline constexpr std::ptrdiff_t block_examples = 512;
 /// Parts of a batch at most, and examples of a part at least.
 inline constexpr std::ptrdiff_t most_parts = 64;
-inline constexpr std::ptrdiff_t least_part = 16 * block_examples;
+inline constexpr std::ptrdiff_t least_part = 8 * block_examples;
 
 /// Whether a formula's `term` and `reward` run on packs: they choose with select(condition, a, b)
 /// instead of branching. It says so with `static constexpr bool on_vectors = true`; one that does
