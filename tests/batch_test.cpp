@@ -478,10 +478,11 @@ TEST_CASE("batch: what no float can hold on the way is what it is in double", "[
 }
 
 TEST_CASE("batch: numbers that only their sum takes beyond a float are all counted", "[losses]") {
-    for (const std::size_t n : {std::size_t{16}, std::size_t{64}, std::size_t{500}}) {
-        const std::vector<float> far(n, -2e38F), zero(n, 0.0F);
+    for (const float size : {0x1.8p127F, 0x1p126F, 0x1p123F}) {  // whose sums are exact
+        const std::size_t n = size < 0x1p125F ? 512 : 500;
+        const std::vector<float> far(n, -size), zero(n, 0.0F);
         const std::vector<bool> desirable(n, true);
-        const auto sum = static_cast<double>(-2e38F) * static_cast<double>(n);
+        const auto sum = static_cast<double>(-size) * static_cast<double>(n);
         for (const auto set : test::instruction_sets()) {
             CAPTURE(n, to_string(set));
             const test::forced here(set);
@@ -490,7 +491,7 @@ TEST_CASE("batch: numbers that only their sum takes beyond a float are all count
             CHECK(r.summary.chosen_log_ratio == sum);
             CHECK(r.summary.chosen_below_reference == static_cast<std::int64_t>(n));
             CHECK((r.summary.wins == 0 && r.summary.ties == 0 && r.summary.nonfinite == 0));
-            CHECK(r.losses == std::vector<float>(n, 2e38F));
+            CHECK(r.losses == std::vector<float>(n, size));
             const auto k = kto{.beta = 1.0}(far, zero, desirable, 0.0);
             CHECK(k.summary.chosen_log_ratio == sum);
             CHECK(k.loss == 1);
